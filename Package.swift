@@ -1,0 +1,63 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// Chunking, hashing and coding run over every byte, so they are optimised in debug builds too:
+/// tests on real data then take seconds, not minutes.
+let hot: [SwiftSetting] = strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
+let package = Package(
+    name: "repo",
+    products: [
+        .executable(name: "repo", targets: ["repo"]),
+        .library(name: "BlobEngine", targets: ["BlobEngine", "RepoBase"]),
+        .library(name: "Repository", targets: ["Repository", "Storage"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CB2", pkgConfig: "libb2", providers: [.apt(["libb2-dev"])]),
+        .target(name: "CBlake2Lanes", cSettings: [.unsafeFlags(["-O3"])]),
+
+        .target(name: "RepoBase", swiftSettings: hot),
+        .target(
+            name: "BlobEngine",
+            dependencies: ["RepoBase", "CBlake2Lanes", "CB2", "CZstd", "CLibcrypto"],
+            swiftSettings: hot),
+        .target(name: "Storage", dependencies: ["RepoBase"], swiftSettings: strict),
+        .target(name: "Policy", dependencies: ["RepoBase"], swiftSettings: strict),
+        .target(
+            name: "Repository", dependencies: ["RepoBase", "BlobEngine", "Storage", "Policy"],
+            swiftSettings: strict),
+        .target(
+            name: "Ingest", dependencies: ["RepoBase", "Repository"], swiftSettings: strict),
+        .target(
+            name: "RepoCLI",
+            dependencies: [
+                "RepoBase", "Storage", "Repository", "Ingest", "Policy",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(name: "repo", dependencies: ["RepoCLI"], swiftSettings: strict),
+        .target(name: "StorageTesting", dependencies: ["Storage", "RepoBase"], swiftSettings: strict),
+
+        .testTarget(name: "RepoBaseTests", dependencies: ["RepoBase"]),
+        .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "CB2"]),
+        .testTarget(name: "StorageTests", dependencies: ["Storage", "StorageTesting"]),
+        .testTarget(name: "RepositoryTests", dependencies: ["Repository", "StorageTesting"]),
+        .testTarget(name: "IngestTests", dependencies: ["Ingest", "Repository", "StorageTesting"]),
+        .testTarget(name: "PolicyTests", dependencies: ["Policy"]),
+        .testTarget(name: "RepoCLITests", dependencies: ["RepoCLI"]),
+    ]
+)

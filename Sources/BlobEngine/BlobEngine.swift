@@ -1,0 +1,1 @@
+// The BlobEngine module; see docs/architecture.md.

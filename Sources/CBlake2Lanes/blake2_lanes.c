@@ -1,0 +1,1 @@
+#include "include/blake2_lanes.h"

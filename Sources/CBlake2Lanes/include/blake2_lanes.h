@@ -1,0 +1,3 @@
+#ifndef REPO_BLAKE2_LANES_H
+#define REPO_BLAKE2_LANES_H
+#endif

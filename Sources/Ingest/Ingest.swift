@@ -1,0 +1,1 @@
+// The Ingest module; see docs/architecture.md.

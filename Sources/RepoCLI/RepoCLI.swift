@@ -1,0 +1,1 @@
+// The RepoCLI module; see docs/architecture.md.

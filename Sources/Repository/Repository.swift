@@ -1,0 +1,1 @@
+// The Repository module; see docs/architecture.md.

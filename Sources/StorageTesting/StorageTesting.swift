@@ -1,0 +1,1 @@
+// The StorageTesting module; see docs/architecture.md.

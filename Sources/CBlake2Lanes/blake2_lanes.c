@@ -1,1 +1,0 @@
-#include "include/blake2_lanes.h"

@@ -53,7 +53,7 @@ let package = Package(
         .target(name: "StorageTesting", dependencies: ["Storage", "RepoBase"], swiftSettings: strict),
 
         .testTarget(name: "RepoBaseTests", dependencies: ["RepoBase"]),
-        .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "CB2"]),
+        .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "CBlake2Lanes", "CB2"]),
         .testTarget(name: "StorageTests", dependencies: ["Storage", "StorageTesting"]),
         .testTarget(name: "RepositoryTests", dependencies: ["Repository", "StorageTesting"]),
         .testTarget(name: "IngestTests", dependencies: ["Ingest", "Repository", "StorageTesting"]),

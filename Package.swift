@@ -57,7 +57,8 @@ let package = Package(
         .testTarget(name: "StorageTests", dependencies: ["Storage", "StorageTesting"]),
         .testTarget(name: "RepositoryTests", dependencies: ["Repository", "StorageTesting"]),
         .testTarget(name: "IngestTests", dependencies: ["Ingest", "Repository", "StorageTesting"]),
-        .testTarget(name: "PolicyTests", dependencies: ["Policy"]),
+        .testTarget(
+            name: "PolicyTests", dependencies: ["Policy"], resources: [.copy("Fixtures")]),
         .testTarget(name: "RepoCLITests", dependencies: ["RepoCLI"]),
     ]
 )

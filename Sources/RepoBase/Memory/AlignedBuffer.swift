@@ -1,0 +1,28 @@
+import Glibc
+
+/// Bytes of fixed capacity outside Swift's arrays, aligned to a page: never grows, freed with its owner.
+///
+/// One owner at a time: whoever holds a buffer may write to it, and hands it on by reference together with that
+/// right (a queue or a pool). That hand-over, always through a lock, is what makes `@unchecked Sendable` true.
+public final class AlignedBuffer: @unchecked Sendable {
+    public let base: UnsafeMutableRawPointer
+    public let capacity: Int
+    /// How much of it is filled; kept by whoever owns the buffer.
+    public var count = 0
+
+    /// Traps when the machine has no memory left, as Swift's own arrays do.
+    public init(capacity: Int) {
+        self.capacity = max(capacity, 1)
+        var pointer: UnsafeMutableRawPointer?
+        let status = posix_memalign(&pointer, 4096, self.capacity)
+        guard status == 0, let pointer else { fatalError("out of memory for \(capacity) bytes") }
+        base = pointer
+    }
+
+    deinit { free(base) }
+
+    public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+    public var all: UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: base, count: capacity)
+    }
+}

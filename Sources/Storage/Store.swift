@@ -1,0 +1,115 @@
+public import RepoBase
+
+/// Where objects live: a flat map from key to bytes. Nothing else is assumed of it.
+///
+/// Every store and every decorator passes the suite in `StorageTesting`, which states this contract as tests.
+/// Calls block; callers are threads of our own, several at once. Errors are `RepoError`s: `.notFound` for an absent
+/// object, `.conflict` for a create-only put on a name that exists, `.storeFull`, `.unreachable` for what may
+/// succeed later, `.failed` for the rest; each names the key.
+public protocol Store: Sendable {
+    /// How people name it in messages, without secrets: a path or a URL.
+    var location: String { get }
+
+    /// Stores `bytes` under `key`, whole or not at all, durable on return. A reader sees the old bytes or the new, never a mixture.
+    /// - `.create` throws `.conflict` when the key exists, even in a race: one of several callers wins.
+    /// - `.replace` overwrites.
+    func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws
+
+    /// Reads from `offset` into `buffer` and returns the count: short only at the object's end. Throws `.notFound`.
+    func read(_ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int
+
+    /// Nil when absent.
+    func stat(_ key: StoreKey) throws -> StoredObject?
+
+    /// Calls `body` for every object whose key begins with `prefix`, in no order. Objects put or deleted meanwhile may be seen or not;
+    /// all others are. Unfinished puts are never seen.
+    func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws
+
+    /// Removes the object, durable on return. An absent object is not an error.
+    func delete(_ key: StoreKey) throws
+}
+
+public enum PutMode: Sendable {
+    case create
+    case replace
+}
+
+/// What a listing tells of an object.
+public struct StoredObject: Hashable, Sendable {
+    public let key: StoreKey
+    /// Bytes.
+    public let size: UInt64
+    /// Seconds since 1970 by the store's own clock, for display and margins; nothing's safety rests on it.
+    public let modified: Int64
+
+    public init(key: StoreKey, size: UInt64, modified: Int64) {
+        self.key = key
+        self.size = size
+        self.modified = modified
+    }
+}
+
+/// A name of one or more parts of `a-z A-Z 0-9 . _ -` joined by `/`; no part is empty or begins with a dot.
+public struct StoreKey: Hashable, Comparable, Sendable, CustomStringConvertible {
+    public let description: String
+
+    /// Traps on a name outside that grammar: keys are made by the program, never from input.
+    public init(_ text: String) {
+        precondition(StoreKey.isValid(text), "not a store key: \(text)")
+        description = text
+    }
+
+    /// Nil for a name outside the grammar, such as a stray file in the repository's folder.
+    public init?(checking text: String) {
+        guard StoreKey.isValid(text) else { return nil }
+        description = text
+    }
+
+    private static func isValid(_ text: String) -> Bool {
+        var atStart = true
+        guard !text.isEmpty, text.utf8.count <= 512 else { return false }
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "/"):
+                if atStart { return false }
+                atStart = true
+            case UInt8(ascii: "."):
+                if atStart { return false }
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                atStart = false
+            default: return false
+            }
+        }
+        return !atStart
+    }
+
+    public static func < (a: StoreKey, b: StoreKey) -> Bool { a.description < b.description }
+}
+
+extension Store {
+    /// The whole object. Throws `.damaged` when it is larger than `limit` bytes.
+    public func get(_ key: StoreKey, atMost limit: Int) throws -> [UInt8] {
+        guard let object = try stat(key) else {
+            throw RepoError(.notFound, "\(key) is not in \(location)")
+        }
+        guard object.size <= UInt64(limit) else {
+            throw RepoError.damaged("\(key)", "it has \(object.size) bytes, more than \(limit)")
+        }
+        let size = Int(object.size)
+        return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            count = try read(key, at: 0, into: UnsafeMutableRawBufferPointer(buffer))
+        }
+    }
+
+    public func put(_ key: StoreKey, _ bytes: [UInt8], _ mode: PutMode) throws {
+        try bytes.withUnsafeBytes { try put(key, $0, mode) }
+    }
+
+    /// Every object below `prefix`, for prefixes that hold few.
+    public func list(_ prefix: String) throws -> [StoredObject] {
+        var objects: [StoredObject] = []
+        try list(prefix) { objects.append($0) }
+        return objects
+    }
+}

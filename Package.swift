@@ -27,6 +27,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CB2", pkgConfig: "libb2", providers: [.apt(["libb2-dev"])]),
+        .systemLibrary(name: "CLinux"),
         .target(name: "CBlake2Lanes", cSettings: [.unsafeFlags(["-O3"])]),
 
         .target(name: "RepoBase", swiftSettings: hot),
@@ -40,7 +41,7 @@ let package = Package(
             name: "Repository", dependencies: ["RepoBase", "BlobEngine", "Storage", "Policy"],
             swiftSettings: strict),
         .target(
-            name: "Ingest", dependencies: ["RepoBase", "Repository"], swiftSettings: strict),
+            name: "Ingest", dependencies: ["RepoBase", "Repository", "CLinux"], swiftSettings: strict),
         .target(
             name: "RepoCLI",
             dependencies: [
@@ -56,7 +57,7 @@ let package = Package(
         .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "CB2"]),
         .testTarget(name: "StorageTests", dependencies: ["Storage", "StorageTesting"]),
         .testTarget(name: "RepositoryTests", dependencies: ["Repository", "StorageTesting"]),
-        .testTarget(name: "IngestTests", dependencies: ["Ingest", "Repository", "StorageTesting"]),
+        .testTarget(name: "IngestTests", dependencies: ["Ingest", "Repository", "StorageTesting", "CLinux"]),
         .testTarget(name: "PolicyTests", dependencies: ["Policy"]),
         .testTarget(name: "RepoCLITests", dependencies: ["RepoCLI"]),
     ]

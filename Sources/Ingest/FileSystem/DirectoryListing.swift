@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import RepoBase
 
 /// The names in a directory, sorted bytewise, in one buffer.
 ///
@@ -51,6 +52,13 @@ public struct DirectoryListing: Sendable {
     public subscript(index: Int) -> [UInt8] {
         let entry = entries[index]
         return Array(names[Int(entry.offset)..<Int(entry.offset) + Int(entry.length)])
+    }
+
+    /// What the directory itself says of an entry's type; nothing where its file system does not keep it.
+    func listedType(at index: Int) -> FileType? {
+        let type = mode_t(entries[index].type)
+        // DT_… are the type bits of st_mode, shifted (IFTODT in dirent.h); DT_UNKNOWN is 0.
+        return type == 0 ? nil : FileType(mode: type << 12)
     }
 
     /// Whether the directory has an entry of that name. Cost: log n comparisons.

@@ -4,7 +4,7 @@ import Testing
 @testable import Ingest
 
 /// A directory that is gone with its content when the test ends.
-final class TemporaryDirectory {
+final class TemporaryDirectory: Sendable {
     let path: [UInt8]
 
     init() throws {

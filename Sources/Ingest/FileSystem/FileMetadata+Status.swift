@@ -43,7 +43,7 @@ extension FileMetadata {
             groupName: accounts.group(status.st_gid), size: UInt64(max(0, status.st_size)),
             linkCount: UInt64(status.st_nlink), device: UInt64(status.st_dev),
             inode: UInt64(status.st_ino),
-            deviceNumber: isDevice ? DeviceNumber(encoded: UInt64(status.st_rdev)) : .none,
+            deviceNumber: isDevice ? DeviceNumber(encoded: UInt(status.st_rdev)) : .none,
             modificationTime: FileTime(status.st_mtim), changeTime: FileTime(status.st_ctim))
     }
 }
@@ -80,16 +80,16 @@ extension FileTime {
 extension DeviceNumber {
     /// From glibc's `dev_t`: minor bits 0 to 7 and 20 to 43, major bits 8 to 19 and 44 to 63
     /// (`sys/sysmacros.h`).
-    public init(encoded number: UInt64) {
+    public init(encoded number: UInt) {
         self.init(
             major: UInt32(truncatingIfNeeded: number >> 8 & 0xfff | number >> 32 & 0xffff_f000),
             minor: UInt32(truncatingIfNeeded: number & 0xff | number >> 12 & 0xffff_ff00))
     }
 
     /// As glibc's `dev_t`.
-    public var encoded: UInt64 {
-        let major = UInt64(major)
-        let minor = UInt64(minor)
+    public var encoded: UInt {
+        let major = UInt(major)
+        let minor = UInt(minor)
         return (major & 0xfff) << 8 | (major & 0xffff_f000) << 32 | minor & 0xff
             | (minor & 0xffff_ff00) << 12
     }

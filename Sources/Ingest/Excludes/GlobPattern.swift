@@ -131,7 +131,9 @@ struct GlobPattern: Sendable {
                 star = nil
                 guard var last = wide else { return false }
                 if last.onlyAtSlashes {
-                    while last.position < text.count, text[last.position] != RawPath.slash { last.position += 1 }
+                    while last.position < text.count, text[last.position] != RawPath.slash {
+                        last.position += 1
+                    }
                 }
                 guard last.position < text.count else { return false }
                 last.position += 1

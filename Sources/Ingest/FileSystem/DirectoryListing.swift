@@ -82,8 +82,9 @@ public struct DirectoryListing: Sendable {
     /// Calls `body` with the name as a C string.
     func withCName<Result>(at index: Int, _ body: (UnsafePointer<CChar>) -> Result) -> Result {
         names.withUnsafeBytes { names in
-            body(names.baseAddress!.advanced(by: Int(entries[index].offset))
-                .assumingMemoryBound(to: CChar.self))
+            body(
+                names.baseAddress!.advanced(by: Int(entries[index].offset))
+                    .assumingMemoryBound(to: CChar.self))
         }
     }
 

@@ -115,7 +115,7 @@ public struct FileSystemCalls: Sendable {
     }
 }
 
-extension Array<UInt8> {
+extension [UInt8] {
     /// The bytes of a C string, without its terminator.
     init(terminatedBy string: UnsafePointer<CChar>) {
         self.init(UnsafeRawBufferPointer(start: string, count: strlen(string)))

@@ -18,7 +18,8 @@ public enum RawPath {
             case "\t": text += "\\t"
             case "\r": text += "\\r"
             case "\\": text += "\\\\"
-            case let scalar where scalar.properties.generalCategory == .control
+            case let scalar
+            where scalar.properties.generalCategory == .control
                 || scalar.properties.generalCategory == .format
                 || scalar.properties.generalCategory == .lineSeparator
                 || scalar.properties.generalCategory == .paragraphSeparator:

@@ -8,7 +8,8 @@ public protocol TreeVisitor {
     /// A directory, before its entries. Each is left exactly once, also when it could not be read.
     mutating func enterDirectory(_ entry: WalkedEntry) throws(Failure)
 
-    /// Any other entry. A regular file may be opened with `OpenedFile(entry.name, in: entry.directory, …)`.
+    /// Any other entry. A regular file may be opened with
+    /// `OpenedFile(entry.nameInDirectory, in: entry.directory, …)`.
     mutating func visit(_ entry: WalkedEntry) throws(Failure)
 
     /// The end of the directory entered last and not left yet.

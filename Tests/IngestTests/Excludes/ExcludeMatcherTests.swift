@@ -88,7 +88,8 @@ import Testing
         let slash = UInt8(ascii: "/")
         switch step {
         case .byte(let byte): return text.first == byte && matchesSlowly(rest, text.dropFirst())
-        case .anyByte, .set: return !text.isEmpty && text.first != slash && matchesSlowly(rest, text.dropFirst())
+        case .anyByte, .set:
+            return !text.isEmpty && text.first != slash && matchesSlowly(rest, text.dropFirst())
         case .star:
             return matchesSlowly(rest, text)
                 || !text.isEmpty && text.first != slash && matchesSlowly(steps, text.dropFirst())
@@ -113,7 +114,8 @@ import Testing
                     Array("aab/".utf8).randomElement(using: &random)!
                 }
                 // Real paths have no empty components.
-                let path = Array(text.split(separator: UInt8(ascii: "/")).joined(separator: [UInt8(ascii: "/")]))
+                let path = Array(
+                    text.split(separator: UInt8(ascii: "/")).joined(separator: [UInt8(ascii: "/")]))
                 let found = path.withUnsafeBufferPointer { glob.matches($0) }
                 #expect(
                     found == Self.matchesSlowly(glob.steps[...], path[...]),

@@ -6,7 +6,9 @@ import Testing
 /// the line that decides.
 @Suite struct GitOracleTests {
     /// Pieces from which both patterns and names are made, so that they meet often.
-    static let letters = ["a", "b", "c", "ab", "tmp", "B", "-", "]", " ", "é", "\\", "*", "é.x", ".tmp", "x1"]
+    static let letters = [
+        "a", "b", "c", "ab", "tmp", "B", "-", "]", " ", "é", "\\", "*", "é.x", ".tmp", "x1",
+    ]
     static let wildcards = [
         "*", "**", "?", "[ab]", "[!a]", "[^b]", "[a-c]", "[[:alpha:]]", "[[:digit:][:upper:]]", "[]a]",
         "[!]a]", "[a-]", "[\\]]", "[a\\-c]", "\\a", "\\*", "\\?", "\\", "[", "[[:foo:]]", "***", "[[:a]",
@@ -28,7 +30,8 @@ import Testing
     }
 
     static func name(_ random: inout SeededGenerator) -> String {
-        (0..<Int.random(in: 1...2, using: &random)).map { _ in letters.randomElement(using: &random)! }.joined()
+        (0..<Int.random(in: 1...2, using: &random)).map { _ in letters.randomElement(using: &random)! }
+            .joined()
     }
 
     @Test(.enabled(if: Program.isAvailable("/usr/bin/git")), arguments: UInt64(1)...8)
@@ -63,7 +66,8 @@ import Testing
             let output = try Program.run(
                 "/usr/bin/git",
                 [
-                    "-C", work.text, "-c", "core.excludesFile=", "check-ignore", "--no-index", "-v", "-n", "-z",
+                    "-C", work.text, "-c", "core.excludesFile=", "check-ignore", "--no-index", "-v", "-n",
+                    "-z",
                     "--stdin",
                 ],
                 input: input, accepted: [0, 1])

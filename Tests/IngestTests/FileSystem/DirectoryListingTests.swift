@@ -19,7 +19,8 @@ import Testing
         for name in names.shuffled() { work.write(name, []) }
         let listing = listing(work)
         #expect((0..<listing.count).map { listing[$0] } == names)
-        #expect(listing.contains("abcdefgh") && !listing.contains("abcdefg") && !listing.contains("abcdefghj"))
+        #expect(
+            listing.contains("abcdefgh") && !listing.contains("abcdefg") && !listing.contains("abcdefghj"))
         #expect(listing.failure == nil)
     }
 
@@ -47,7 +48,8 @@ import Testing
         if number < 20 || number % 60_000 < 20 {
             return close(openat(directory, name(number), O_WRONLY | O_CREAT, 0o644)) == 0
         }
-        return linkat(directory, name(number / 60_000 * 60_000 + number % 20), directory, name(number), 0) == 0
+        return linkat(directory, name(number / 60_000 * 60_000 + number % 20), directory, name(number), 0)
+            == 0
     }
 
     @Test func keepsWhatWasReadBeforeAFailure() throws {

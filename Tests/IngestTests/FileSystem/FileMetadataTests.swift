@@ -14,7 +14,9 @@ import Testing
         work.write("f", "12345")
         chown(work.text("f"), 4_000_000_001, 3_999_999_999)
         chmod(work.text("f"), 0o7751)
-        let times = [timespec(tv_sec: -5, tv_nsec: 999_999_999), timespec(tv_sec: -86_400, tv_nsec: 123_456_789)]
+        let times = [
+            timespec(tv_sec: -5, tv_nsec: 999_999_999), timespec(tv_sec: -86_400, tv_nsec: 123_456_789),
+        ]
         utimensat(AT_FDCWD, work.text("f"), times, AT_SYMLINK_NOFOLLOW)
         link(work.text("f"), work.text("g"))
         let metadata = try FileMetadata(

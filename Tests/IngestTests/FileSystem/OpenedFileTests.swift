@@ -5,7 +5,9 @@ import Testing
 @testable import Ingest
 
 @Suite struct OpenedFileTests {
-    func opened(_ work: TemporaryDirectory, _ name: String, calls: FileSystemCalls = .kernel) throws -> OpenedFile {
+    func opened(_ work: TemporaryDirectory, _ name: String, calls: FileSystemCalls = .kernel) throws
+        -> OpenedFile
+    {
         let directory = work.open()
         defer { close(directory) }
         return try OpenedFile(
@@ -69,7 +71,9 @@ import Testing
             (FileSystemCall.openat, FileSystemError.Operation.openFile), (.fstat, .readAttributes),
             (.pread, .readContent), (.lseek, .readContent), (.listxattr, .readExtendedAttributes),
         ], [EACCES, EIO, ENOENT, EMFILE, ESTALE, ENOMEM])
-    func everyFailureIsNamed(at: (call: FileSystemCall, operation: FileSystemError.Operation), failure: CInt) throws {
+    func everyFailureIsNamed(at: (call: FileSystemCall, operation: FileSystemError.Operation), failure: CInt)
+        throws
+    {
         let work = try TemporaryDirectory()
         work.write("f", "content")
         truncate(work.text("f"), 1 << 20)
@@ -118,9 +122,11 @@ import Testing
     }
 
     @Test func messagesEscapeWhatIsNotText() {
-        let error = FileSystemError(.openFile, errorNumber: EACCES, path: Array("/a\n\\".utf8) + [0xff, 0xc3, 0xa9])
+        let error = FileSystemError(
+            .openFile, errorNumber: EACCES, path: Array("/a\n\\".utf8) + [0xff, 0xc3, 0xa9])
         #expect(
             error.description
-                == "cannot open file '/a\\n\\\\\\xffé': Permission denied; run as a user that may read it, or exclude it")
+                == "cannot open file '/a\\n\\\\\\xffé': Permission denied; run as a user that may read it, or exclude it"
+        )
     }
 }

@@ -4,7 +4,9 @@ import Testing
 @testable import Ingest
 
 @Suite struct ContentProfileTests {
-    func profile(_ path: String, _ header: [UInt8], size: UInt64? = nil, clusterOffset: Int? = nil) -> ContentProfile {
+    func profile(_ path: String, _ header: [UInt8], size: UInt64? = nil, clusterOffset: Int? = nil)
+        -> ContentProfile
+    {
         header.withUnsafeBytes {
             ContentProfile(
                 recognising: Array(path.utf8), clusterOffset: clusterOffset,
@@ -102,10 +104,11 @@ import Testing
         #expect(profile("x.vmdk", header([(0, bytes)]), size: 1 << 24) == .contentDefined)
     }
 
-    @Test(arguments: [
-        ([0, 0, 0x40, 0x21], 16384), ([0, 0, 0, 0x15], 16384), ([0, 0, 0, 0x21 | 4 << 1], 8192),
-        ([0, 0, 0x01, 0xa1], 32768), ([0, 0, 0, 0x1f], nil),
-    ] as [([UInt8], Int?)])
+    @Test(
+        arguments: [
+            ([0, 0, 0x40, 0x21], 16384), ([0, 0, 0, 0x15], 16384), ([0, 0, 0, 0x21 | 4 << 1], 8192),
+            ([0, 0, 0x01, 0xa1], 32768), ([0, 0, 0, 0x1f], nil),
+        ] as [([UInt8], Int?)])
     func tablespacesOfInnoDB(flags: [UInt8], pageSize: Int?) {
         let header = header([
             (24, [0, 8]), (34, [0, 0, 0, 9]), (38, [0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 7]), (54, flags),

@@ -22,7 +22,9 @@ final class TemporaryDirectory: Sendable {
     func path(_ name: String) -> [UInt8] { path(Array(name.utf8)) }
     func text(_ name: String) -> String { text + "/" + name }
 
-    func makeDirectory(_ name: some Sequence<UInt8>) { expectZero(path(name).withCString { Int(mkdir($0, 0o755)) }) }
+    func makeDirectory(_ name: some Sequence<UInt8>) {
+        expectZero(path(name).withCString { Int(mkdir($0, 0o755)) })
+    }
     func makeDirectory(_ name: String) { makeDirectory(Array(name.utf8)) }
 
     func write(_ name: some Sequence<UInt8>, _ content: some Sequence<UInt8>) {

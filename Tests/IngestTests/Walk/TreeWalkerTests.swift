@@ -62,7 +62,9 @@ import Testing
 
     @Test func takesOnlyTheTagOfACache() throws {
         let work = try TemporaryDirectory()
-        for (name, tag) in [("c", "Signature: 8a477f597d28d172789f06886806bc55\n# x"), ("n", "Signature: 8a47")] {
+        for (name, tag) in [
+            ("c", "Signature: 8a477f597d28d172789f06886806bc55\n# x"), ("n", "Signature: 8a47"),
+        ] {
             work.makeDirectory(name)
             work.write("\(name)/CACHEDIR.TAG", tag)
             work.write("\(name)/content", "")
@@ -190,7 +192,8 @@ import Testing
         #expect(visitor.problems.map(\.operation) == [.returnToDirectory])
         #expect(visitor.problems.map(\.path) == [work.path("a/b")])
         #expect(visitor.incomplete == ["a/b"])
-        #expect(visitor.events.suffix(5) == ["-a/b", "-a", "+other", "-other", "z"] || visitor.events.last == "-")
+        #expect(
+            visitor.events.suffix(5) == ["-a/b", "-a", "+other", "-other", "z"] || visitor.events.last == "-")
         #expect(visitor.events.contains("z"))
     }
 

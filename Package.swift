@@ -27,6 +27,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CB2", pkgConfig: "libb2", providers: [.apt(["libb2-dev"])]),
+        .systemLibrary(name: "CLinux"),
         .target(name: "CBlake2Lanes", cSettings: [.unsafeFlags(["-O3"])]),
 
         .target(name: "RepoBase", swiftSettings: hot),
@@ -40,7 +41,7 @@ let package = Package(
             name: "Repository", dependencies: ["RepoBase", "BlobEngine", "Storage", "Policy"],
             swiftSettings: strict),
         .target(
-            name: "Ingest", dependencies: ["RepoBase", "Repository"], swiftSettings: strict),
+            name: "Ingest", dependencies: ["RepoBase", "Repository", "CLinux"], swiftSettings: strict),
         .target(
             name: "RepoCLI",
             dependencies: [
@@ -53,10 +54,11 @@ let package = Package(
         .target(name: "StorageTesting", dependencies: ["Storage", "RepoBase"], swiftSettings: strict),
 
         .testTarget(name: "RepoBaseTests", dependencies: ["RepoBase"]),
-        .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "CBlake2Lanes", "CB2"]),
-        .testTarget(name: "StorageTests", dependencies: ["Storage", "StorageTesting"]),
-        .testTarget(name: "RepositoryTests", dependencies: ["Repository", "StorageTesting"]),
-        .testTarget(name: "IngestTests", dependencies: ["Ingest", "Repository", "StorageTesting"]),
+        .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "RepoBase", "CBlake2Lanes", "CB2"]),
+        .testTarget(name: "StorageTests", dependencies: ["Storage", "StorageTesting", "RepoBase"]),
+        .testTarget(name: "RepositoryTests",
+            dependencies: ["Repository", "BlobEngine", "Storage", "StorageTesting", "RepoBase", "Policy"]),
+        .testTarget(name: "IngestTests", dependencies: ["Ingest", "Repository", "StorageTesting", "CLinux"]),
         .testTarget(
             name: "PolicyTests", dependencies: ["Policy"], resources: [.copy("Fixtures")]),
         .testTarget(name: "RepoCLITests", dependencies: ["RepoCLI"]),

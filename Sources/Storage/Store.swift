@@ -1,4 +1,4 @@
-public import RepoBase
+import RepoBase
 
 /// Where objects live: a flat map from key to bytes. Nothing else is assumed of it.
 ///

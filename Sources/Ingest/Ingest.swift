@@ -1,1 +1,0 @@
-// The Ingest module; see docs/architecture.md.

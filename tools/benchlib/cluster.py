@@ -9,8 +9,8 @@ from pathlib import Path
 
 BINARIES = Path(os.environ.get("PG_BIN", "/usr/lib/postgresql/15/bin"))
 
-# Durability is off because the data is thrown away on a crash; what a backup tool sees of it (page layout, WAL
-# level, checkpoints) is as on any server. Autovacuum and parallel workers would make runs differ.
+# Durability is off because the data is thrown away on a crash; what a backup tool sees of it (page layout,
+# WAL level, checkpoints) is as on any server. Autovacuum and parallel workers would make runs differ.
 SETTINGS = {
     "listen_addresses": "''",
     "fsync": "off",
@@ -45,8 +45,16 @@ class Cluster:
                 os.chown(folder, account.pw_uid, account.pw_gid)
             self.prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
         try:
-            self._server("initdb", "--pgdata", self.data, "--username=postgres", "--auth=trust",
-                         "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+            self._server(
+                "initdb",
+                "--pgdata",
+                self.data,
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            )
             with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
                 conf.write(f"unix_socket_directories = '{self.socket}'\n")
                 conf.writelines(f"{key} = {value}\n" for key, value in SETTINGS.items())
@@ -77,8 +85,17 @@ class Cluster:
 
     def sql(self, text: str, database: str = "postgres"):
         """Runs a script in one session; the first error ends it."""
-        self._client("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", database,
-                     input=text, text=True, stdout=subprocess.DEVNULL)
+        self._client(
+            "psql",
+            "--no-psqlrc",
+            "--quiet",
+            "--set=ON_ERROR_STOP=1",
+            "--dbname",
+            database,
+            input=text,
+            text=True,
+            stdout=subprocess.DEVNULL,
+        )
 
     def dump(self, target: Path, database: str = "postgres", reverse_data: bool = False):
         """A plain dump; with `reverse_data` the tables' rows come in the opposite order of tables."""
@@ -87,11 +104,12 @@ class Cluster:
             return
         archive = target.with_suffix(".archive")
         self._client("pg_dump", "--format=custom", "--compress=0", "--file", archive, database)
-        listing = subprocess.run([BINARIES / "pg_restore", "--list", archive], check=True, text=True,
-                                 stdout=subprocess.PIPE).stdout.splitlines()
+        listing = subprocess.run(
+            [BINARIES / "pg_restore", "--list", archive], check=True, text=True, stdout=subprocess.PIPE
+        ).stdout.splitlines()
         places = [number for number, line in enumerate(listing) if " TABLE DATA " in line]
         reordered = list(listing)
-        for place, line in zip(places, reversed([listing[number] for number in places])):
+        for place, line in zip(places, reversed([listing[number] for number in places]), strict=True):
             reordered[place] = line
         order = target.with_suffix(".list")
         order.write_text("\n".join(reordered) + "\n")
@@ -101,5 +119,12 @@ class Cluster:
 
     def base_backup(self, target: Path):
         """What `pg_basebackup` writes as plain files, with the WAL that makes it consistent."""
-        self._client("pg_basebackup", "--pgdata", target, "--format=plain", "--wal-method=stream",
-                     "--checkpoint=fast", "--no-sync")
+        self._client(
+            "pg_basebackup",
+            "--pgdata",
+            target,
+            "--format=plain",
+            "--wal-method=stream",
+            "--checkpoint=fast",
+            "--no-sync",
+        )

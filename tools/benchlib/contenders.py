@@ -63,8 +63,11 @@ class Contender:
 
     @classmethod
     def version(cls, program: str) -> str:
-        return subprocess.run([program, *cls.version_command], stdout=subprocess.PIPE, text=True,
-                              check=True).stdout.strip().splitlines()[0]
+        return (
+            subprocess.run([program, *cls.version_command], stdout=subprocess.PIPE, text=True, check=True)
+            .stdout.strip()
+            .splitlines()[0]
+        )
 
 
 class Repo(Contender):
@@ -72,8 +75,11 @@ class Repo(Contender):
     version_command = ["--version"]
 
     def settings(self):
-        return {"REPO_URL": str(self.repository), "REPO_PASSWORD_FILE": str(self.password),
-                "REPO_CONFIG": os.devnull}
+        return {
+            "REPO_URL": str(self.repository),
+            "REPO_PASSWORD_FILE": str(self.password),
+            "REPO_CONFIG": os.devnull,
+        }
 
     def run(self, *arguments, **options):
         return super().run(*arguments, "--cache-dir", self.place / "cache", **options)
@@ -106,8 +112,11 @@ class Restic(Contender):
     version_command = ["version"]
 
     def settings(self):
-        return {"RESTIC_REPOSITORY": str(self.repository), "RESTIC_PASSWORD_FILE": str(self.password),
-                "RESTIC_CACHE_DIR": str(self.place / "cache")}
+        return {
+            "RESTIC_REPOSITORY": str(self.repository),
+            "RESTIC_PASSWORD_FILE": str(self.password),
+            "RESTIC_CACHE_DIR": str(self.place / "cache"),
+        }
 
     def init_arguments(self):
         return ["init", "--repository-version", "2"]
@@ -138,8 +147,11 @@ class Borg(Contender):
     archives = 0
 
     def settings(self):
-        return {"BORG_REPO": str(self.repository), "BORG_PASSCOMMAND": f"cat {self.password}",
-                "BORG_BASE_DIR": str(self.place / "cache")}
+        return {
+            "BORG_REPO": str(self.repository),
+            "BORG_PASSCOMMAND": f"cat {self.password}",
+            "BORG_BASE_DIR": str(self.place / "cache"),
+        }
 
     def init_arguments(self):
         return ["init", "--encryption", "repokey-blake2"]
@@ -147,8 +159,12 @@ class Borg(Contender):
     def _create(self, *arguments, **options) -> tuple[measure.Run, str]:
         self.archives += 1
         archive = f"::{self.archives}"
-        options.setdefault("accepted", (0, 1))  # 1: done, with warnings such as a file that could not be read.
-        done = self.run("create", "--compression", "zstd,3", *arguments[:-1], archive, *arguments[-1], **options)
+        options.setdefault(
+            "accepted", (0, 1)
+        )  # 1: done, with warnings such as a file that could not be read.
+        done = self.run(
+            "create", "--compression", "zstd,3", *arguments[:-1], archive, *arguments[-1], **options
+        )
         return done, archive
 
     def snapshot_stream(self, source):

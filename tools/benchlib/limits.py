@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def patch_bytes(old: Path, new: Path) -> int:
-    """The size of `zstd -3 --long=31 --patch-from=old new`; folders are compared as tar streams, sorted by name.
+    """The size of `zstd -3 --long=31 --patch-from=old new`; folders are compared as tar streams.
 
     It is computed once and kept in `limits.json` beside the data. Needs memory for both files.
     """
@@ -24,7 +24,9 @@ def _as_file(path: Path, scratch: Path) -> Path:
     if path.is_file():
         return path
     archive = scratch / f"{path.name}.tar"
-    subprocess.run(["tar", "--sort=name", "--create", "--file", archive, "--directory", path, "."], check=True)
+    subprocess.run(
+        ["tar", "--sort=name", "--create", "--file", archive, "--directory", path, "."], check=True
+    )
     return archive
 
 

@@ -21,19 +21,35 @@ class Run(NamedTuple):
     output: str
 
 
-def run(command: list, *, stdin: Path | None = None, stdout: Path | None = None, environment: dict,
-        folder: Path | None = None, accepted: tuple = (0,)) -> Run:
+def run(
+    command: list,
+    *,
+    stdin: Path | None = None,
+    stdout: Path | None = None,
+    environment: dict,
+    folder: Path | None = None,
+    accepted: tuple = (0,),
+) -> Run:
     """Runs `command` to its end. `stdout` names a file for the output; without it the output is kept.
 
-    CPU time and peak memory come from `wait4`, so they include child processes that were waited for; the peak is
-    that of the largest single process.
+    CPU time and peak memory come from `wait4`, so they include child processes that were waited for; the peak
+    is that of the largest single process.
     """
     os.sync()  # The writes of the command before are not to be paid for by this one.
-    with (open(stdin or os.devnull, "rb") as source, tempfile.TemporaryFile() as errors,
-          open(stdout, "wb") if stdout else tempfile.TemporaryFile() as output):
+    with (
+        open(stdin or os.devnull, "rb") as source,
+        tempfile.TemporaryFile() as errors,
+        open(stdout, "wb") if stdout else tempfile.TemporaryFile() as output,
+    ):
         started = time.monotonic()
-        process = subprocess.Popen([str(part) for part in command], stdin=source, stdout=output, stderr=errors,
-                                   env=environment, cwd=folder)
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=source,
+            stdout=output,
+            stderr=errors,
+            env=environment,
+            cwd=folder,
+        )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - started
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """How many times as fast `repo` is to be, and the largest fraction of the other's bytes that it may add."""
+    """How many times as fast `repo` is to be, and the largest share of the other's bytes it may add."""
 
     against: str
     speed: float | None

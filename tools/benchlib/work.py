@@ -1,6 +1,7 @@
 """What is measured: each function does one group of rows with every contender in turn."""
 
 import hashlib
+import itertools
 import os
 import shutil
 import sys
@@ -56,7 +57,9 @@ class Bench:
         """Measures `operation`, which returns a run or a run with a snapshot's id; returns that id."""
         before = measure.stored_bytes(contender.repository)
         result = operation()
-        run, snapshot = result if isinstance(result, tuple) and not isinstance(result, measure.Run) else (result, None)
+        run, snapshot = (
+            result if isinstance(result, tuple) and not isinstance(result, measure.Run) else (result, None)
+        )
         added = measure.stored_bytes(contender.repository) - before if snapshot else None
         self.samples.append(Sample(row, contender.name, run, added))
         size = f", {added / 1e6:.2f} MB added" if added is not None else ""
@@ -84,7 +87,9 @@ def dump(bench: Bench):
             restored = bench.scratch / "restored.sql"
             contender.cat(latest, restored)
             if _digest(restored) != _digest(second):
-                bench.problems.append(f"dump, {contender.name}: the restored dump differs from what was stored")
+                bench.problems.append(
+                    f"dump, {contender.name}: the restored dump differs from what was stored"
+                )
             restored.unlink()
 
     bench.in_turn("dump", bench.rounds, work)
@@ -126,7 +131,10 @@ def base(bench: Bench):
 
 
 def tree_paths() -> list[Path]:
-    """The folder that the Swift toolchain was unpacked into, and /usr/lib; one inside the other counts once."""
+    """The folder that the Swift toolchain was unpacked into, and /usr/lib.
+
+    A toolchain that is part of /usr makes that folder's programs and shared data take its place.
+    """
     swift = Path(shutil.which("swift")).resolve()
     prefix = swift.parents[2]  # PREFIX/usr/bin/swift
     if prefix == Path("/"):
@@ -162,8 +170,10 @@ def tree(bench: Bench):
         target.mkdir()
         try:
             bench.sample("tree restored", contender, lambda: contender.restore(latest, target))
-            if _count([target]) != (files, total):
-                bench.problems.append(f"tree, {contender.name}: restored {_count([target])}, expected {(files, total)}")
+            restored = _count([target])
+            if restored != (files, total):
+                wanted = (files, total)
+                bench.problems.append(f"tree, {contender.name}: restored {restored}, expected {wanted}")
         finally:
             shutil.rmtree(target)
         bench.sample("tree check", contender, contender.check)
@@ -171,46 +181,51 @@ def tree(bench: Bench):
     bench.in_turn("tree", bench.rounds, work)
 
 
+def _delta(bench: Bench, label: str, old: Path, new: Path):
+    """Bytes added by `new` after `old`, both dumps or both base backups."""
+    copies, show = _staged(bench, new.parent.name) if new.is_dir() else (None, None)
+
+    def snapshot(contender, path: Path):
+        return contender.snapshot_files([show(path.name[-1])]) if show else contender.snapshot_stream(path)
+
+    def work(contender, number):
+        bench.sample(f"delta {label} first", contender, lambda: snapshot(contender, old))
+        bench.sample(f"delta {label} changed", contender, lambda: snapshot(contender, new))
+
+    bench.in_turn(f"delta {label}", 1, work)
+    if show:
+        show(None)
+        shutil.rmtree(copies)
+
+
 def deltas(bench: Bench):
     """Bytes added by the second state of every workload. They hardly vary, so one round is enough."""
     for name, pair in workloads.PAIRS.items():
-        kinds = ["dump", "base"] if pair.base else ["dump"]
-        for kind in kinds:
-            suffix = ".sql" if kind == "dump" else ""
+        for kind, suffix in (("dump", ".sql"), ("base", "")) if pair.base else (("dump", ".sql"),):
             old, new = (bench.data / name / f"{kind}-{state}{suffix}" for state in "12")
             label = f"{name} {kind}" if pair.base else name
-            if kind == "base":
-                copies, show = _staged(bench, name)
-
-            def work(contender, number):
-                if kind == "dump":
-                    steps = [lambda: contender.snapshot_stream(old), lambda: contender.snapshot_stream(new)]
-                else:
-                    steps = [lambda: contender.snapshot_files([show("1")]),
-                             lambda: contender.snapshot_files([show("2")])]
-                for state, step in zip(("first", "changed"), steps):
-                    bench.sample(f"delta {label} {state}", contender, step)
-
-            bench.in_turn(f"delta {label}", 1, work)
-            if kind == "base":
-                show(None)
-                shutil.rmtree(copies)
+            _delta(bench, label, old, new)
             bench.deltas[label] = {"about": pair.about, "limit_bytes": limits.patch_bytes(old, new)}
 
 
 def daily(bench: Bench):
-    """Thirty dumps of a slowly changing table in one repository; then the first and the last are read back."""
+    """Thirty daily dumps of a changing table in one repository; then the first and the last are read back."""
     days = sorted((bench.data / "daily").glob("dump-*.sql"))
 
+    def store(contender, day: Path) -> str:
+        return bench.sample(f"daily {day.stem[-2:]}", contender, lambda: contender.snapshot_stream(day))
+
+    def read(contender, row: str, snapshot: str):
+        bench.sample(row, contender, lambda: contender.cat(snapshot, Path(os.devnull)))
+
     def work(contender, number):
-        snapshots = [bench.sample(f"daily {day.stem[-2:]}", contender, lambda: contender.snapshot_stream(day))
-                     for day in days]
-        for number in range(bench.rounds):
-            for row, snapshot in (("daily first read", snapshots[0]), ("daily last read", snapshots[-1])):
-                bench.sample(row, contender, lambda: contender.cat(snapshot, Path(os.devnull)))
+        snapshots = [store(contender, day) for day in days]
+        for _ in range(bench.rounds):
+            read(contender, "daily first read", snapshots[0])
+            read(contender, "daily last read", snapshots[-1])
 
     bench.in_turn("daily", 1, work)
-    total = sum(limits.patch_bytes(old, new) for old, new in zip(days, days[1:]))
+    total = sum(limits.patch_bytes(old, new) for old, new in itertools.pairwise(days))
     bench.deltas["29 days"] = {"about": "a slowly changing dump, the sum of 29 days", "limit_bytes": total}
 
 
@@ -229,8 +244,14 @@ def start(bench: Bench):
         contender.environment["REPO_KEY_FILE"] = str(key)
         try:
             for _ in range(20):
-                bench.samples.append(Sample("start version", "repo", measure.run(
-                    [contender.program, "--version"], environment=contender.environment), None))
+                bench.samples.append(
+                    Sample(
+                        "start version",
+                        "repo",
+                        measure.run([contender.program, "--version"], environment=contender.environment),
+                        None,
+                    )
+                )
                 bench.sample("start small cat", contender, lambda: contender.cat(snapshot, Path(os.devnull)))
         finally:
             key.unlink()
@@ -242,4 +263,11 @@ def start(bench: Bench):
 
 
 GROUPS = {"dump": dump, "base": base, "tree": tree, "deltas": deltas, "daily": daily, "start": start}
-DATA = {"dump": ["A"], "base": ["A"], "tree": [], "deltas": list(workloads.PAIRS), "daily": ["daily"], "start": []}
+DATA = {
+    "dump": ["A"],
+    "base": ["A"],
+    "tree": [],
+    "deltas": list(workloads.PAIRS),
+    "daily": ["daily"],
+    "start": [],
+}

@@ -23,36 +23,52 @@ class Pair(NamedTuple):
 
 
 def _orders(scale: float) -> str:
-    return (schema.ORDERS_TABLE + schema.orders(int(6_000_000 * scale))
-            + schema.index("orders"))
+    return schema.ORDERS_TABLE + schema.orders(int(6_000_000 * scale)) + schema.index("orders")
 
 
 def _log(scale: float) -> str:
-    return (schema.CUSTOMERS_TABLE + schema.EVENTS_TABLE + schema.customers(int(300_000 * scale))
-            + schema.events(int(1_750_000 * scale)) + schema.index("customers", "email")
-            + schema.index("events", "account_id", "at"))
+    return (
+        schema.CUSTOMERS_TABLE
+        + schema.EVENTS_TABLE
+        + schema.customers(int(300_000 * scale))
+        + schema.events(int(1_750_000 * scale))
+        + schema.index("customers", "email")
+        + schema.index("events", "account_id", "at")
+    )
 
 
 def _log_change(scale: float) -> str:
     """A day of work: old events expire, recent ones are amended, most strongly the last; new ones arrive."""
     rows = int(1_750_000 * scale)
-    return f"""
+    return (
+        f"""
 SELECT setseed(0.17);
 DELETE FROM events WHERE id <= {rows // 100};
 UPDATE events SET payload = payload || '{{"success": true, "retried": 1}}', note = 'amended: ' || note
-WHERE id IN (SELECT {rows} - floor(power(random(), 3) * {rows // 2})::bigint FROM generate_series(1, {rows // 100}));
+WHERE id IN (SELECT {rows} - floor(power(random(), 3) * {rows // 2})::bigint
+             FROM generate_series(1, {rows // 100}));
 UPDATE customers SET last_seen = timestamptz '2024-03-01 00:00:00+00' + random() * interval '1 day',
        balance = balance + 10, preferences = preferences || '{{"theme": "contrast"}}'
 WHERE id % 97 = 5;
-""" + schema.events(rows // 200, rows + 1) + "VACUUM (ANALYZE) events;\n"
+"""
+        + schema.events(rows // 200, rows + 1)
+        + "VACUUM (ANALYZE) events;\n"
+    )
 
 
 def _shop(scale: float) -> str:
     """Three tables, about 250 MB as a dump."""
-    return (schema.ORDERS_TABLE + schema.CUSTOMERS_TABLE + schema.EVENTS_TABLE
-            + schema.customers(int(150_000 * scale)) + schema.events(int(300_000 * scale))
-            + schema.orders(int(1_000_000 * scale)) + schema.index("customers") + schema.index("events")
-            + schema.index("orders", "customer_id"))
+    return (
+        schema.ORDERS_TABLE
+        + schema.CUSTOMERS_TABLE
+        + schema.EVENTS_TABLE
+        + schema.customers(int(150_000 * scale))
+        + schema.events(int(300_000 * scale))
+        + schema.orders(int(1_000_000 * scale))
+        + schema.index("customers")
+        + schema.index("events")
+        + schema.index("orders", "customer_id")
+    )
 
 
 def _move(scale: float) -> str:
@@ -62,26 +78,47 @@ def _move(scale: float) -> str:
         f"CREATE TEMPORARY TABLE moved AS SELECT * FROM {table} WHERE id % {step} BETWEEN 1 AND {count};\n"
         f"DELETE FROM {table} WHERE id % {step} BETWEEN 1 AND {count};\n"
         f"INSERT INTO {table} SELECT * FROM moved ORDER BY md5((id / {step})::text), id;\nDROP TABLE moved;\n"
-        for table, step, count in (("orders", step_orders, int(500 * scale)),
-                                   ("events", step_events, int(300 * scale))))
+        for table, step, count in (
+            ("orders", step_orders, int(500 * scale)),
+            ("events", step_events, int(300 * scale)),
+        )
+    )
 
 
 PAIRS = {
-    "A": Pair("0.5 % of 6 million rows updated, scattered evenly", _orders,
-              lambda scale: "UPDATE orders SET status = 'returned', updated_at = updated_at + interval '17 hours'"
-                            " WHERE id % 200 = 7;\n", base=True),
+    "A": Pair(
+        "0.5 % of 6 million rows updated, scattered evenly",
+        _orders,
+        lambda scale: (
+            "UPDATE orders SET status = 'returned', updated_at = updated_at + interval '17 hours'"
+            " WHERE id % 200 = 7;\n"
+        ),
+        base=True,
+    ),
     "B": Pair("recent rows updated, old ones deleted, JSON", _log, _log_change, base=True),
-    "deleted": Pair("1 % of rows deleted, scattered", _shop,
-                    lambda scale: "DELETE FROM orders WHERE id % 100 = 31;\nDELETE FROM events WHERE id % 100 = 3;\n"),
+    "deleted": Pair(
+        "1 % of rows deleted, scattered",
+        _shop,
+        lambda scale: "DELETE FROM orders WHERE id % 100 = 31;\nDELETE FROM events WHERE id % 100 = 3;\n",
+    ),
     "moved": Pair("2 % of rows moved in runs", _shop, _move),
-    "columns": Pair("a column added to two tables", _shop,
-                    lambda scale: "ALTER TABLE orders ADD COLUMN tax_rate numeric(4,2) NOT NULL DEFAULT 19.00;\n"
-                                  "ALTER TABLE customers ADD COLUMN locked boolean NOT NULL DEFAULT false;\n"),
+    "columns": Pair(
+        "a column added to two tables",
+        _shop,
+        lambda scale: (
+            "ALTER TABLE orders ADD COLUMN tax_rate numeric(4,2) NOT NULL DEFAULT 19.00;\n"
+            "ALTER TABLE customers ADD COLUMN locked boolean NOT NULL DEFAULT false;\n"
+        ),
+    ),
     "reordered": Pair("tables in another order", _shop, lambda scale: "", reverse_data=True),
-    "sorted": Pair("rows sorted by another column", _shop,
-                   lambda scale: "CLUSTER orders USING orders_customer_id_idx;\n"),
-    "recent": Pair("1 % of rows updated, most of them recent", _shop,
-                   lambda scale: f"""
+    "sorted": Pair(
+        "rows sorted by another column", _shop, lambda scale: "CLUSTER orders USING orders_customer_id_idx;\n"
+    ),
+    "recent": Pair(
+        "1 % of rows updated, most of them recent",
+        _shop,
+        lambda scale: (
+            f"""
 SELECT setseed(0.23);
 UPDATE orders SET status = 'shipped', updated_at = updated_at + interval '3 hours'
 WHERE id IN (SELECT {int(1_000_000 * scale)} - floor(power(random(), 4) * {int(999_000 * scale)})::bigint
@@ -89,13 +126,21 @@ WHERE id IN (SELECT {int(1_000_000 * scale)} - floor(power(random(), 4) * {int(9
 UPDATE events SET note = note || ' (seen)'
 WHERE id IN (SELECT {int(300_000 * scale)} - floor(power(random(), 4) * {int(299_000 * scale)})::bigint
              FROM generate_series(1, {int(3_000 * scale)}));
-"""),
+"""
+        ),
+    ),
 }
 
 
 def _daily_fill(scale: float) -> str:
-    return (schema.ORDERS_TABLE + schema.CUSTOMERS_TABLE + schema.customers(int(50_000 * scale))
-            + schema.orders(int(330_000 * scale)) + schema.index("customers") + schema.index("orders"))
+    return (
+        schema.ORDERS_TABLE
+        + schema.CUSTOMERS_TABLE
+        + schema.customers(int(50_000 * scale))
+        + schema.orders(int(330_000 * scale))
+        + schema.index("customers")
+        + schema.index("orders")
+    )
 
 
 def _daily_change(day: int, scale: float) -> str:
@@ -103,13 +148,19 @@ def _daily_change(day: int, scale: float) -> str:
     rows, fresh = int(330_000 * scale), int(1_000 * scale)
     last = rows + (day - 2) * fresh
     expire = f"DELETE FROM orders WHERE id <= {day * fresh};\nVACUUM orders;\n" if day % 7 == 0 else ""
-    return f"""
+    return (
+        f"""
 SELECT setseed({day / 100});
 UPDATE orders SET status = 'shipped', updated_at = updated_at + interval '{day} hours'
-WHERE id IN (SELECT {last} - floor(power(random(), 3) * {rows // 2})::bigint FROM generate_series(1, {fresh}));
-UPDATE customers SET last_seen = timestamptz '2024-06-01 00:00:00+00' + interval '{day} days' + random() * interval '1 day'
+WHERE id IN (SELECT {last} - floor(power(random(), 3) * {rows // 2})::bigint
+             FROM generate_series(1, {fresh}));
+UPDATE customers
+SET last_seen = timestamptz '2024-06-01 00:00:00+00' + ({day} + random()) * interval '1 day'
 WHERE id % 101 = {day};
-""" + schema.orders(fresh, last + 1) + expire
+"""
+        + schema.orders(fresh, last + 1)
+        + expire
+    )
 
 
 NAMES = [*PAIRS, "daily"]
@@ -139,6 +190,9 @@ def _make_daily(target: Path, scale: float):
 def make(directory: Path, names: list[str], scale: float, report: Callable[[str], None]):
     """Makes what is missing of `names`. A workload appears under its name only when it is whole."""
     directory.mkdir(parents=True, exist_ok=True)
+    for left in directory.glob(".partial-*"):  # Of a run that was killed.
+        if not Path("/proc", left.name.rsplit("-", 1)[1]).exists():
+            shutil.rmtree(left)
     for name in names:
         if (directory / name).exists():
             continue

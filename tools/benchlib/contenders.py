@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,8 +14,9 @@ class Contender:
     """One program with a repository, a cache and a home of its own, all below `place`."""
 
     name: str
-    accepted: tuple = (0,)
     version_command: list
+    snapshot_id: str
+    """The pattern that finds a new snapshot's id in the output."""
 
     def __init__(self, program: str, place: Path):
         self.program = program
@@ -34,8 +34,11 @@ class Contender:
     def run(self, *arguments, **options) -> measure.Run:
         return measure.run([self.program, *arguments], environment=self.environment, **options)
 
-    def remove(self):
-        shutil.rmtree(self.place)
+    def _identified(self, done: measure.Run) -> tuple[measure.Run, str]:
+        found = re.search(self.snapshot_id, done.output)
+        if not found:
+            raise measure.Failed(f"{self.program} named no snapshot: {done.output.strip()[-300:]!r}")
+        return done, found.group(1)
 
     def settings(self) -> dict:
         raise NotImplementedError
@@ -73,6 +76,7 @@ class Contender:
 class Repo(Contender):
     name = "repo"
     version_command = ["--version"]
+    snapshot_id = r"([0-9a-f]+)\s*\Z"
 
     def settings(self):
         return {
@@ -86,10 +90,6 @@ class Repo(Contender):
 
     def init_arguments(self):
         return ["init"]
-
-    @staticmethod
-    def _identified(done: measure.Run) -> tuple[measure.Run, str]:
-        return done, done.output.split()[-1]
 
     def snapshot_stream(self, source):
         return self._identified(self.run("snapshot", "stdin", "--name", STREAM, stdin=source))
@@ -110,6 +110,7 @@ class Repo(Contender):
 class Restic(Contender):
     name = "restic"
     version_command = ["version"]
+    snapshot_id = r"(?m)^snapshot ([0-9a-f]+) saved$"
 
     def settings(self):
         return {
@@ -120,10 +121,6 @@ class Restic(Contender):
 
     def init_arguments(self):
         return ["init", "--repository-version", "2"]
-
-    @staticmethod
-    def _identified(done: measure.Run) -> tuple[measure.Run, str]:
-        return done, re.search(r"^snapshot ([0-9a-f]+) saved", done.output, re.MULTILINE).group(1)
 
     def snapshot_stream(self, source):
         return self._identified(self.run("backup", "--stdin", "--stdin-filename", STREAM, stdin=source))

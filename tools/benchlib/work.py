@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from . import contenders, limits, measure, workloads
 
+TREE_FILES = 100_000
+
 
 class Sample(NamedTuple):
     """One measured command."""
@@ -130,18 +132,6 @@ def base(bench: Bench):
     shutil.rmtree(copies)
 
 
-def tree_paths() -> list[Path]:
-    """The folder that the Swift toolchain was unpacked into, and /usr/lib.
-
-    A toolchain that is part of /usr makes that folder's programs and shared data take its place.
-    """
-    swift = Path(shutil.which("swift")).resolve()
-    prefix = swift.parents[2]  # PREFIX/usr/bin/swift
-    if prefix == Path("/"):
-        return [Path("/usr/lib"), Path("/usr/share"), Path("/usr/bin")]
-    return [prefix, Path("/usr/lib")]
-
-
 def _count(paths: list[Path]) -> tuple[int, int]:
     """The number of entries other than folders, and their bytes."""
     files = total = 0
@@ -155,6 +145,17 @@ def _count(paths: list[Path]) -> tuple[int, int]:
                     files += 1
                     total += entry.stat(follow_symlinks=False).st_size
     return files, total
+
+
+def tree_paths() -> list[Path]:
+    """The folder that the Swift toolchain was unpacked into, and as many of /usr as make a large tree."""
+    swift = Path(shutil.which("swift")).resolve().parents[2]  # SWIFT/usr/bin/swift
+    paths = [] if swift == Path("/") else [swift]
+    for folder in map(Path, ("/usr/lib", "/usr/share", "/usr/include", "/usr/bin")):
+        if _count(paths)[0] >= TREE_FILES:
+            break
+        paths.append(folder)
+    return paths
 
 
 def tree(bench: Bench):

@@ -19,8 +19,8 @@ enum InnoDBTablespace {
     }
 
     private static func pageSize(flags: Int) -> Int? {
-        // MariaDB's full_crc32 format: bit 4 marks it, bits 0 to 3 are log2(page size) - 9. Elsewhere the bit is
-        // the highest of a compressed size that never needs it.
+        // MariaDB's full_crc32 format: bit 4 marks it, bits 0 to 3 are log2(page size) - 9. Elsewhere
+        // the bit is the highest of a compressed size that never needs it.
         if flags & 0x10 != 0 { return (512 << (flags & 0xf)).ifPowerOfTwo(in: 4096...65536) }
         // Bits 1 to 4: log2 of a compressed page - 9, if compressed. Bits 6 to 9: of the page, 0 for 16 KiB.
         let compressed = flags >> 1 & 0xf

@@ -126,7 +126,7 @@ import Testing
             .openFile, errorNumber: EACCES, path: Array("/a\n\\".utf8) + [0xff, 0xc3, 0xa9])
         #expect(
             error.description
-                == "cannot open file '/a\\n\\\\\\xffé': Permission denied; run as a user that may read it, or exclude it"
-        )
+                == "cannot open file '/a\\n\\\\\\xffé': Permission denied; "
+                + "run as a user that may read it, or exclude it")
     }
 }

@@ -1,0 +1,40 @@
+import CLibcrypto
+
+/// An X25519 key pair (RFC 7748).
+public struct AgreementKey: Sendable {
+    public static let byteCount = 32
+
+    private let secret: SecretBytes
+    /// 32 bytes.
+    public let publicKey: [UInt8]
+
+    /// Derives the public key: about 40 µs. Traps unless the private key has 32 bytes.
+    public init(privateKey: [UInt8]) {
+        let secret = SecretBytes(privateKey)
+        self.secret = secret
+        publicKey = secret.withUnsafeBytes { RawKey(.x25519, privateKey: $0).publicKey }
+    }
+
+    public static func generate() -> AgreementKey { AgreementKey(privateKey: RandomBytes.make(byteCount)) }
+
+    /// 32 bytes, a copy that the caller keeps no longer than needed.
+    public var privateKey: [UInt8] { secret.bytes }
+
+    /// The 32 bytes that both sides share; nil when `peer` is not 32 bytes, or a point of low order, with which
+    /// every private key would give zeros (RFC 7748, 6.1).
+    public func sharedSecret(with peer: [UInt8]) -> SecretBytes? {
+        guard let peer = RawKey(.x25519, publicKey: peer) else { return nil }
+        let mine = secret.withUnsafeBytes { RawKey(.x25519, privateKey: $0) }
+        guard let context = EVP_PKEY_CTX_new(mine.pointer, nil) else { fatalError("out of memory for a key") }
+        defer { EVP_PKEY_CTX_free(context) }
+        precondition(EVP_PKEY_derive_init(context) == 1, "EVP_PKEY_derive_init failed")
+        guard EVP_PKEY_derive_set_peer(context, peer.pointer) == 1 else { return nil }
+        var shared = [UInt8](repeating: 0, count: AgreementKey.byteCount)
+        var count = shared.count
+        guard EVP_PKEY_derive(context, &shared, &count) == 1, count == AgreementKey.byteCount else {
+            return nil
+        }
+        defer { OPENSSL_cleanse(&shared, shared.count) }
+        return shared.allSatisfy { $0 == 0 } ? nil : SecretBytes(shared)
+    }
+}

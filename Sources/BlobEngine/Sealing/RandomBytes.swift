@@ -1,0 +1,12 @@
+import CLibcrypto
+
+/// Bytes from libcrypto's generator, which the kernel seeds (RAND_bytes).
+public enum RandomBytes {
+    /// Traps when the generator fails: a backup sealed with predictable keys would be worse than none.
+    public static func make(_ count: Int) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            precondition(count == 0 || RAND_bytes(buffer.baseAddress, Int32(count)) == 1, "RAND_bytes failed")
+            filled = count
+        }
+    }
+}

@@ -30,7 +30,7 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .target(name: "CBlake2Lanes", cSettings: [.unsafeFlags(["-O3"])]),
 
-        .target(name: "RepoBase", swiftSettings: hot),
+        .target(name: "RepoBase", dependencies: ["CLinux"], swiftSettings: hot),
         .target(
             name: "BlobEngine",
             dependencies: ["RepoBase", "CBlake2Lanes", "CB2", "CZstd", "CLibcrypto"],
@@ -38,7 +38,7 @@ let package = Package(
         .target(name: "Storage", dependencies: ["RepoBase"], swiftSettings: strict),
         .target(name: "Policy", dependencies: ["RepoBase"], swiftSettings: strict),
         .target(
-            name: "Repository", dependencies: ["RepoBase", "BlobEngine", "Storage", "Policy"],
+            name: "Repository", dependencies: ["RepoBase", "BlobEngine", "Storage", "Policy", "CLinux"],
             swiftSettings: strict),
         .target(
             name: "Ingest", dependencies: ["RepoBase", "Repository", "CLinux"], swiftSettings: strict),

@@ -1,5 +1,5 @@
 /// What a blob holds (format.md, 5.3).
-public enum BlobType: UInt8, Hashable, Sendable, CaseIterable {
+public enum BlobType: UInt8, Hashable, Sendable, CaseIterable, BitwiseCopyable {
     /// File or stream data.
     case chunk = 0
     /// The ids of a long content.

@@ -1,1 +1,0 @@
-// The BlobEngine module; see docs/architecture.md.

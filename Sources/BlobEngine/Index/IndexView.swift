@@ -1,0 +1,97 @@
+public import RepoBase
+
+/// A blob's place: where to fetch it and how to open it.
+public struct BlobLocation: Hashable, Sendable {
+    public let record: BlobRecord
+    public let pack: PackRecord
+}
+
+/// The index as one process sees it: all segments that count, and which packs are condemned.
+///
+/// Immutable; lookups need no lock. A miss touches about three memory lines in each table and allocates nothing.
+public final class IndexView: Sendable {
+    public let tables: [IndexTable]
+    /// The segments' names, to tell whether another load found the same.
+    public let segments: Set<ObjectID>
+    public let condemned: Set<ObjectID>
+    /// For each table and pack: may this key rest new data on it?
+    private let usable: [[Bool]]
+    private let isUsable: @Sendable (_ signer: KeyID, _ pack: PackRecord) -> Bool
+
+    /// - Parameter usableForDeduplication: whether what a segment, signed by `signer`, says of a pack is trusted enough to rest new data on it
+    ///   (design, signatures).
+    public init(
+        tables: [(name: ObjectID, table: IndexTable)], condemned: Set<ObjectID>,
+        usableForDeduplication: @escaping @Sendable (_ signer: KeyID, _ pack: PackRecord) -> Bool
+    ) {
+        self.tables = tables.map(\.table)
+        segments = Set(tables.map(\.name))
+        self.condemned = condemned
+        isUsable = usableForDeduplication
+        usable = tables.map { entry in
+            entry.table.packs.map { !condemned.contains($0.id) && usableForDeduplication(entry.table.signer, $0) }
+        }
+    }
+
+    private init(_ other: IndexView, adding table: IndexTable, named name: ObjectID) {
+        tables = other.tables + [table]
+        segments = other.segments.union([name])
+        condemned = other.condemned
+        isUsable = other.isUsable
+        usable =
+            other.usable + [
+                table.packs.map { !other.condemned.contains($0.id) && other.isUsable(table.signer, $0) }
+            ]
+    }
+
+    /// This view and one more segment.
+    public func adding(_ table: IndexTable, named name: ObjectID) -> IndexView {
+        IndexView(self, adding: table, named: name)
+    }
+
+    /// Every place where the blob is, condemned packs last: they serve readers until they are swept.
+    public func locations(of id: BlobID) -> [BlobLocation] {
+        var found: [BlobLocation] = []
+        var last: [BlobLocation] = []
+        for table in tables {
+            for position in table.positions(of: id) {
+                guard let record = table.record(at: position), let pack = table.pack(at: position) else { continue }
+                let location = BlobLocation(record: record, pack: table.packs[pack])
+                if condemned.contains(location.pack.id) { last.append(location) } else { found.append(location) }
+            }
+        }
+        return found + last
+    }
+
+    /// Whether a writer may leave the blob out: it is in a pack that is neither condemned nor of doubtful origin.
+    public func containsForDeduplication(_ id: BlobID) -> Bool {
+        for (index, table) in tables.enumerated() {
+            for position in table.positions(of: id) {
+                if let pack = table.pack(at: position), usable[index][pack] { return true }
+            }
+        }
+        return false
+    }
+
+    public func contains(_ id: BlobID) -> Bool { tables.contains { !$0.positions(of: id).isEmpty } }
+
+    /// The ids that begin with these 8 bytes: one, but for chance or malice.
+    public func candidates(prefix: UInt64) -> [BlobID] {
+        var ids: [BlobID] = []
+        for table in tables {
+            var position = table.lowerBound(prefix)
+            while position < table.count, ids.count < 64 {
+                let id = table.id(at: position)
+                guard id.prefix == prefix else { break }
+                if !ids.contains(id) { ids.append(id) }
+                position += 1
+            }
+        }
+        return ids
+    }
+
+    /// Blobs in all segments, duplicates counted.
+    public var blobCount: Int { tables.reduce(0) { $0 + $1.count } }
+
+    public func releaseResident() { for table in tables { table.releaseResident() } }
+}

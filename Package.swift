@@ -35,7 +35,7 @@ let package = Package(
             name: "BlobEngine",
             dependencies: ["RepoBase", "CBlake2Lanes", "CB2", "CZstd", "CLibcrypto"],
             swiftSettings: hot),
-        .target(name: "Storage", dependencies: ["RepoBase"], swiftSettings: strict),
+        .target(name: "Storage", dependencies: ["RepoBase", "CLinux"], swiftSettings: strict),
         .target(name: "Policy", dependencies: ["RepoBase"], swiftSettings: strict),
         .target(
             name: "Repository", dependencies: ["RepoBase", "BlobEngine", "Storage", "Policy", "CLinux"],

@@ -1,5 +1,5 @@
 // What Linux offers and Swift's Glibc module does not show: extended attributes, directory reading
-// without DIR streams, and constants that glibc hides behind _GNU_SOURCE.
+// without DIR streams, renaming onto free names only, and constants that glibc hides behind _GNU_SOURCE.
 #ifndef REPO_CLINUX_SHIM_H
 #define REPO_CLINUX_SHIM_H
 
@@ -32,6 +32,11 @@ static inline ssize_t linux_getdents64(int fd, void *buffer, size_t size) {
 // memfd_create(2), hidden behind _GNU_SOURCE: an anonymous file, closed on exec.
 static inline int linux_memfd_create(const char *name) {
     return (int)syscall(SYS_memfd_create, name, 1U /* MFD_CLOEXEC */);
+
+// renameat2(2) with RENAME_NOREPLACE (include/uapi/linux/fs.h): fails with EEXIST where the new name exists.
+// EINVAL: the file system cannot do it.
+static inline int linux_rename_noreplace(int from_dir, const char *from, int to_dir, const char *to) {
+    return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, 1u);
 }
 
 #endif

@@ -1,0 +1,107 @@
+import Glibc
+import RepoBase
+
+extension LocalStore {
+    static let temporaryPrefix = ".tmp-"
+
+    /// A file in the store's directory that is no object.
+    public struct Stray: Hashable, Sendable {
+        /// Relative to the store's directory. Bytes that are no UTF-8 are replaced.
+        public let path: String
+        /// Bytes; 0 for a directory, whose content is not looked at.
+        public let size: UInt64
+        /// Seconds since 1970.
+        public let modified: Int64
+        /// An unfinished or abandoned put of this program.
+        public let isTemporary: Bool
+    }
+
+    /// Walks the directories that can hold such keys. Costs one fstatat(2) an object; the names of one directory at
+    /// a time are held in memory, so `body` may call the store.
+    public func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws {
+        let directory = StoreDirectory.parent(of: prefix)
+        // A prefix that no key begins with must not lead out of the store's directory.
+        guard directory.isEmpty ? !prefix.hasPrefix("/") : StoreKey(checking: directory) != nil else { return }
+        try ensurePresent(.list(directory))
+        let begin = prefix.utf8.dropFirst(directory.isEmpty ? 0 : directory.utf8.count + 1)
+        try walk(directory, namesBeginning: Substring(begin), withStrays: false) { found in
+            if case .object(let object) = found { try body(object) }
+        }
+    }
+
+    /// Calls `body` for everything in the directory that is no object: unfinished puts and files of others.
+    public func strays(_ body: (Stray) throws -> Void) throws {
+        try ensurePresent(.list(""))
+        try walk("", namesBeginning: "", withStrays: true) { found in
+            if case .stray(let stray) = found { try body(stray) }
+        }
+    }
+
+    /// Removes unfinished puts that nobody has written to for `age`. Returns how many.
+    ///
+    /// A put writes without pause, so one that has been silent for a day belongs to a process that is gone. One removed
+    /// too early fails, and stores nothing.
+    @discardableResult
+    public func removeAbandonedTemporaries(olderThan age: Duration) throws -> Int {
+        let oldest = clock.now() - age.components.seconds
+        var count = 0
+        try strays { stray in
+            guard stray.isTemporary, stray.modified < oldest else { return }
+            let result = calls.unlink(stray.path, in: root.descriptor)
+            guard result >= 0 || isAbsence(result) else { throw failure(.clean(stray.path), .unlink, result) }
+            if result >= 0 { count += 1 }
+        }
+        return count
+    }
+
+    private enum Found {
+        case object(StoredObject)
+        case stray(Stray)
+    }
+
+    private func walk(
+        _ directory: String, namesBeginning begin: Substring, withStrays: Bool, _ visit: (Found) throws -> Void
+    ) throws {
+        for entry in try entries(of: directory) where entry.name.utf8.starts(with: begin.utf8) {
+            let path = directory.isEmpty ? entry.name : "\(directory)/\(entry.name)"
+            let key = StoreKey(checking: path)
+            if key == nil, !withStrays { continue }
+            if key != nil, entry.isDirectory == true {
+                try walk(path, namesBeginning: "", withStrays: withStrays, visit)
+                continue
+            }
+            var status = Glibc.stat()
+            let result = calls.status(path, in: root.descriptor, into: &status)
+            if result < 0 {
+                guard isAbsence(result) else { throw failure(.inspect(path), .stat, result) }
+            } else if let key, status.isDirectory {
+                try walk(key.description, namesBeginning: "", withStrays: withStrays, visit)
+            } else if let key, status.isRegularFile {
+                try visit(.object(StoredObject(key: key, status: status)))
+            } else if withStrays {
+                try visit(.stray(Stray(path: path, name: entry.name, status: status)))
+            }
+        }
+    }
+
+    /// The names in a directory; none where it is absent.
+    private func entries(of directory: String) throws -> [DirectoryEntry] {
+        let path = directory.isEmpty ? "." : directory
+        let descriptor = calls.open(path, in: root.descriptor, O_RDONLY | O_DIRECTORY)
+        if isAbsence(descriptor) { return [] }
+        guard descriptor >= 0 else { throw failure(.list(directory), .open, descriptor) }
+        var entries: [DirectoryEntry] = []
+        let result = calls.entries(of: CInt(descriptor), path, into: &entries)
+        guard result >= 0 else { throw failure(.list(directory), .readdir, result) }
+        return entries
+    }
+}
+
+extension LocalStore.Stray {
+    fileprivate init(path: String, name: String, status: stat) {
+        self.path = path
+        size = status.isRegularFile ? UInt64(status.st_size) : 0
+        modified = Int64(status.st_mtim.tv_sec)
+        isTemporary = status.isRegularFile && name.hasPrefix(LocalStore.temporaryPrefix)
+    }
+}

@@ -1,0 +1,135 @@
+import Glibc
+import RepoBase
+
+// A put writes a temporary file beside its target, synchronises it, gives it its name in one atomic step, and
+// synchronises the directory. A crash at any point leaves either the old state or the new, and perhaps a
+// temporary file, which listings skip and `removeAbandonedTemporaries` finds.
+extension LocalStore {
+    /// Costs the bytes once and two fsync(2), more where directories are new to this process.
+    ///
+    /// A failure after the name was given (the directory's fsync) leaves an object that may not be durable; a failed
+    /// fsync(2) is never repeated, because Linux forgets a lost page once it has reported it.
+    public func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        let target = key.description
+        let directory = StoreDirectory.parent(of: target)
+        try ensureDirectory(directory, .store(key))
+        var (temporary, descriptor) = try openTemporary(in: directory, key)
+        if descriptor == -Int(ENOENT) {
+            // Somebody removed a directory that this process had made: once more, from the top.
+            try ensurePresent(.store(key))
+            root.forgetAll()
+            try ensureDirectory(directory, .store(key))
+            (temporary, descriptor) = try openTemporary(in: directory, key)
+        }
+        guard descriptor >= 0 else { throw failure(.store(key), .open, descriptor) }
+        do {
+            try fill(CInt(descriptor), bytes, key)
+            try publish(temporary, as: key, mode)
+        } catch {
+            _ = calls.unlink(temporary, in: root.descriptor)
+            throw error
+        }
+        if mode == .replace { opened.remove(key) }
+        try synchroniseDirectory(directory, .store(key), mayBeAbsent: false)
+    }
+
+    /// A new file with a name of its own. The descriptor is a negated errno when even the directory is missing.
+    private func openTemporary(in directory: String, _ key: StoreKey) throws -> (String, Int) {
+        var random = SystemRandomNumberGenerator()
+        while true {
+            let digits = String(random.next() as UInt64, radix: 16)
+            let name = Self.temporaryPrefix + String(repeating: "0", count: 16 - digits.count) + digits
+            let path = directory.isEmpty ? name : "\(directory)/\(name)"
+            let descriptor = calls.open(path, in: root.descriptor, O_WRONLY | O_CREAT | O_EXCL)
+            if descriptor == -Int(EEXIST) { continue }
+            guard descriptor >= 0 || descriptor == -Int(ENOENT) else {
+                throw failure(.store(key), .open, descriptor)
+            }
+            return (path, descriptor)
+        }
+    }
+
+    /// Writes, synchronises and closes.
+    private func fill(_ descriptor: CInt, _ bytes: UnsafeRawBufferPointer, _ key: StoreKey) throws {
+        do {
+            var rest = bytes
+            while !rest.isEmpty {
+                let written = calls.write(descriptor, rest)
+                guard written >= 0 else { throw failure(.store(key), .write, written) }
+                rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+            }
+            let synchronised = calls.synchronise(descriptor)
+            guard synchronised >= 0 else { throw failure(.store(key), .fsync, synchronised) }
+        } catch {
+            _ = calls.close(descriptor)
+            throw error
+        }
+        // Some file servers report an exceeded quota only here.
+        let closed = calls.close(descriptor)
+        guard closed >= 0 else { throw failure(.store(key), .close, closed) }
+    }
+
+    private func publish(_ temporary: String, as key: StoreKey, _ mode: PutMode) throws {
+        let target = key.description
+        switch mode {
+        case .replace:
+            let renamed = calls.rename(temporary, to: target, in: root.descriptor)
+            guard renamed >= 0 else { throw failure(.store(key), .rename, renamed) }
+        case .create:
+            if !needsLinks.withLock({ $0 }) {
+                let renamed = calls.renameNoReplace(temporary, to: target, in: root.descriptor)
+                if renamed >= 0 { return }
+                if renamed == -Int(EEXIST) { throw StoreError.conflict(key, in: location) }
+                // NFS, and kernels or file systems that know no such rename.
+                guard [-Int(EINVAL), -Int(ENOSYS), -Int(EOPNOTSUPP)].contains(renamed) else {
+                    throw failure(.store(key), .renameNoReplace, renamed)
+                }
+                needsLinks.withLock { $0 = true }
+            }
+            try link(temporary, as: key)
+            // The object is there; a second name of its file is only a stray, removed with the abandoned ones.
+            _ = calls.unlink(temporary, in: root.descriptor)
+        }
+    }
+
+    private func link(_ temporary: String, as key: StoreKey) throws {
+        let linked = calls.link(temporary, to: key.description, in: root.descriptor)
+        if linked >= 0 { return }
+        guard linked == -Int(EEXIST) else { throw failure(.store(key), .link, linked) }
+        // A file server whose first answer was lost says EEXIST to the repeated request; two names of our own file
+        // tell that it was us (the method that open(2) gives for lock files on NFS).
+        var status = Glibc.stat()
+        let result = calls.status(temporary, in: root.descriptor, into: &status)
+        guard result >= 0, status.st_nlink == 2 else { throw StoreError.conflict(key, in: location) }
+    }
+
+    // MARK: - Directories
+
+    /// Makes the directory and its parents where they are missing. Each is made durable once per process, also when
+    /// it was there: another process may have made it a moment ago.
+    func ensureDirectory(_ directory: String, _ action: LocalStoreAction) throws {
+        if root.isDurable(directory) { return }
+        let parent = StoreDirectory.parent(of: directory)
+        try ensureDirectory(parent, action)
+        let made = calls.makeDirectory(directory, in: root.descriptor)
+        if made == -Int(ENOENT) { try ensurePresent(action) }
+        guard made >= 0 || made == -Int(EEXIST) else { throw failure(action, .mkdir, made) }
+        try synchroniseDirectory(parent, action, mayBeAbsent: false)
+        root.remember(directory)
+    }
+
+    /// fsync(2) of a directory. File systems that have no such operation say EINVAL; they order names on their own.
+    func synchroniseDirectory(
+        _ directory: String, _ action: LocalStoreAction, mayBeAbsent: Bool
+    ) throws {
+        let path = directory.isEmpty ? "." : directory
+        let descriptor = calls.open(path, in: root.descriptor, O_RDONLY | O_DIRECTORY)
+        if mayBeAbsent, isAbsence(descriptor) { return }
+        guard descriptor >= 0 else { throw failure(action, .open, descriptor) }
+        defer { _ = calls.close(CInt(descriptor)) }
+        let synchronised = calls.synchronise(CInt(descriptor), path)
+        guard synchronised >= 0 || synchronised == -Int(EINVAL) else {
+            throw failure(action, .fsync, synchronised)
+        }
+    }
+}

@@ -32,6 +32,7 @@ static inline ssize_t linux_getdents64(int fd, void *buffer, size_t size) {
 // memfd_create(2), hidden behind _GNU_SOURCE: an anonymous file, closed on exec.
 static inline int linux_memfd_create(const char *name) {
     return (int)syscall(SYS_memfd_create, name, 1U /* MFD_CLOEXEC */);
+}
 
 // renameat2(2) with RENAME_NOREPLACE (include/uapi/linux/fs.h): fails with EEXIST where the new name exists.
 // EINVAL: the file system cannot do it.

@@ -1,1 +1,0 @@
-// The Repository module; see docs/architecture.md.

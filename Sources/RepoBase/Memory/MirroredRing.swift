@@ -67,7 +67,7 @@ public final class MirroredRing: @unchecked Sendable {
     /// are. Nil when cancelled. `willWait` runs once, unlocked, before the first wait: a writer that batches hands over
     /// its batch there, since what it waits for may be in it.
     public func reserve(_ count: Int, willWait: () -> Void) -> UnsafeMutableRawBufferPointer? {
-        precondition(count <= capacity / 2)
+        precondition(count <= capacity / 2 && capacity >= 4 * Self.blockSize)
         if let space = state.withLock({ tryReserve(count, &$0) }) { return space.buffer }
         willWait()
         return state.wait { tryReserve(count, &$0) }.buffer
@@ -81,7 +81,8 @@ public final class MirroredRing: @unchecked Sendable {
         let last = (state.head + UInt64(max(count, 1)) - 1) / UInt64(Self.blockSize)
         while state.entered <= last {
             let slot = Int(state.entered % blocks)
-            guard state.held[slot] == 0 else { return nil }
+            // The block behind must be free too: who scans its first bytes looks at the last ones of this block.
+            guard state.held[slot] == 0, state.held[(slot + 1) % state.held.count] == 0 else { return nil }
             state.held[slot] = Self.blockSize
             state.entered += 1
         }

@@ -1,0 +1,121 @@
+import Glibc
+public import RepoBase
+public import Repository
+
+/// A snapshot of what a command writes to its standard output.
+///
+/// Only a command that exits with 0 becomes a snapshot: a dump that failed halfway is no backup.
+public struct CommandSource: Sendable {
+    private let description: SourceDescription
+    private let command: [String]
+
+    /// - Parameter command: the program, found by PATH, and its arguments; no shell is involved.
+    public init(_ description: SourceDescription, command: [String]) throws(RepoError) {
+        guard !command.isEmpty else {
+            throw RepoError(.usage, "there is no command to run", advice: "Give it after '--'.")
+        }
+        self.description = description
+        self.command = command
+    }
+
+    /// The command's standard error goes to ours. It is killed when the snapshot fails before it ends.
+    public func run(
+        _ repository: OpenRepository, onStart: (SnapshotWriter) -> Void = { _ in }
+    ) throws -> SourceOutcome {
+        let source = try StreamSource(description, kind: "command")
+        var child = try ChildProcess(command)
+        do {
+            return try source.run(
+                repository, descriptor: child.output, onStart: onStart,
+                completed: {
+                    let status = child.wait()
+                    guard status == .exited(0) else { throw failure(status) }
+                })
+        } catch {
+            child.kill()
+            throw error
+        }
+    }
+
+    private func failure(_ status: ChildProcess.Status) -> RepoError {
+        let what =
+            switch status {
+            case .exited(let code): "exited with \(code)"
+            case .signalled(let signal): "was killed by signal \(signal)"
+            }
+        return RepoError(
+            .sourceFailed, "'\(command[0])' \(what), so what it wrote is not taken for a backup",
+            advice: "No snapshot was made. See its messages above, mend it, and run the snapshot again.")
+    }
+}
+
+/// A child whose standard output is a pipe of ours.
+struct ChildProcess {
+    enum Status: Equatable {
+        case exited(Int32)
+        case signalled(Int32)
+    }
+
+    let output: CInt
+    private let identifier: pid_t
+    private var status: Status?
+
+    init(_ command: [String]) throws(RepoError) {
+        var ends: [CInt] = [0, 0]
+        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw Self.failure(command[0], errno) }
+        // As large as an unprivileged process may have (fs.pipe-max-size): fewer switches between the two.
+        _ = fcntl(ends[0], 1031 /* F_SETPIPE_SZ */, 1 << 20)
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+        // The command's end is not ours: signals that we block or ignore are its own to handle.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var all = sigset_t()
+        sigemptyset(&all)
+        posix_spawnattr_setsigmask(&attributes, &all)
+        sigaddset(&all, SIGPIPE)
+        sigaddset(&all, SIGINT)
+        sigaddset(&all, SIGTERM)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        var arguments = command.map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        var child = pid_t()
+        let result = posix_spawnp(&child, command[0], &actions, &attributes, &arguments, environ)
+        close(ends[1])
+        guard result == 0 else {
+            close(ends[0])
+            throw Self.failure(command[0], result)
+        }
+        output = ends[0]
+        identifier = child
+    }
+
+    private static func failure(_ program: String, _ status: CInt) -> RepoError {
+        RepoError(
+            .sourceFailed, "'\(program)' cannot be started: \(String(cString: strerror(status)))",
+            advice: "Check its name and PATH. No snapshot was made.")
+    }
+
+    /// Closes the pipe and waits for its end.
+    mutating func wait() -> Status {
+        if let status { return status }
+        close(output)
+        var raw: CInt = 0
+        while waitpid(identifier, &raw, 0) < 0, errno == EINTR {}
+        let signal = raw & 0x7F
+        let ended: Status = signal == 0 ? .exited((raw >> 8) & 0xFF) : .signalled(signal)
+        status = ended
+        return ended
+    }
+
+    /// Ends it if it still runs.
+    mutating func kill() {
+        guard status == nil else { return }
+        _ = Glibc.kill(identifier, SIGTERM)
+        _ = wait()
+    }
+}

@@ -1,0 +1,177 @@
+import BlobEngine
+import RepoBase
+import Storage
+
+/// Takes sealed blobs, fills packs, and stores full ones behind the callers' backs.
+///
+/// Two kinds of packs are open at a time: one for chunks, one for lists and trees, so that reading a directory never drags data
+/// along. A pack that is full goes to the uploader through a bounded queue and its buffer comes back, so at most `bufferCount` buffers exist.
+/// Order on the store (design, commit order): packs, then the index segment that names them.
+final class PackOutput: Sendable {
+    /// Sealed bytes after which a pack of chunks is closed; packs of lists and trees are half as large.
+    static let targetSize = 16 << 20
+    private static let bufferCount = 5
+    /// Blobs after which a segment of the index is stored, so that what an interrupted snapshot has done is found by the next.
+    private static let blobsPerSegment = 1 << 16
+
+    private struct Open {
+        var writer: PackWriter?
+        var buffer: AlignedBuffer?
+    }
+
+    private struct State {
+        var failure: RepoError?
+        var freeBuffers: [AlignedBuffer] = []
+        var buffersMade = 0
+        var uploading = 0
+        var finished: [(pack: PackRecord, blobs: [BlobRecord])] = []
+        var finishedBlobs = 0
+        var statistics = Statistics()
+    }
+
+    struct Statistics: Hashable {
+        /// Sealed bytes of new blobs, tags included.
+        var blobBytes: UInt64 = 0
+        /// Bytes of all objects stored: packs and index segments.
+        var objectBytes: UInt64 = 0
+        var blobs: UInt64 = 0
+        var packs: UInt64 = 0
+    }
+
+    private struct Upload: @unchecked Sendable {
+        // A finished writer belongs to the uploader alone.
+        let writer: PackWriter
+        let buffer: AlignedBuffer
+    }
+
+    private let repository: OpenRepository
+    private let epoch: EpochKeys
+    private let data: Monitor<Open>
+    private let metadata: Monitor<Open>
+    private let state = Monitor(State())
+    private let uploads = BoundedQueue<Upload>(limit: 2)
+    private let uploaders: [WorkerThread]
+
+    init(_ repository: OpenRepository) {
+        self.repository = repository
+        epoch = repository.keys.currentEpoch
+        data = Monitor(Open())
+        metadata = Monitor(Open())
+        let queue = uploads
+        let state = state
+        uploaders = (0..<2).map { _ in
+            WorkerThread {
+                while let upload = queue.pop() { Self.store(upload, repository, state) }
+            }
+        }
+    }
+
+    var statistics: Statistics { state.withLock { $0.statistics } }
+
+    /// Seals one blob into the open pack of its kind. May wait for a buffer. Throws what storing an earlier pack threw.
+    func append(
+        id: BlobID, type: BlobType, encoding: BlobEncoding, rawLength: UInt32, bases: BlobBases,
+        encoded: UnsafeRawBufferPointer
+    ) throws {
+        try (type == .chunk ? data : metadata).withLock { open in
+            if let writer = open.writer, !writer.fits(encodedLength: encoded.count) || writer.size >= target(type) {
+                handOver(&open)
+            }
+            let writer = try open.writer ?? begin(&open, holding: encoded.count)
+            _ = try writer.append(
+                id: id, type: type, encoding: encoding, rawLength: rawLength, bases: bases, encoded: encoded)
+        }
+        state.withLock { state in
+            state.statistics.blobs += 1
+            state.statistics.blobBytes += UInt64(encoded.count + 16)
+        }
+    }
+
+    private func target(_ type: BlobType) -> Int { type == .chunk ? Self.targetSize : Self.targetSize / 2 }
+
+    private func begin(_ open: inout Open, holding encodedLength: Int) throws -> PackWriter {
+        let buffer: AlignedBuffer = try state.wait { state in
+            if let failure = state.failure { throw failure }
+            if let free = state.freeBuffers.popLast() { return free }
+            guard state.buffersMade < Self.bufferCount else { return nil }
+            state.buffersMade += 1
+            return AlignedBuffer(capacity: Self.targetSize + (18 << 20))
+        }
+        let writer = PackWriter(buffer: buffer, epoch: epoch)
+        open.writer = writer
+        open.buffer = buffer
+        return writer
+    }
+
+    private func handOver(_ open: inout Open) {
+        guard let writer = open.writer, let buffer = open.buffer else { return }
+        open = Open()
+        state.withLock { $0.uploading += 1 }
+        uploads.push(Upload(writer: writer, buffer: buffer))
+    }
+
+    private static func store(_ upload: Upload, _ repository: OpenRepository, _ state: Monitor<State>) {
+        var failure: RepoError?
+        var done: (pack: PackRecord, blobs: [BlobRecord])?
+        do {
+            if let failed = state.withLock({ $0.failure }) { throw failed }
+            let pack = upload.writer.finish(signer: repository.keys.signer)
+            do {
+                try repository.store.put(PackObject.key(pack.record.id), upload.buffer.bytes, .create)
+            } catch let error as RepoError where error.code == .conflict {
+                // The same bytes under the name of their hash: an earlier try that had worked after all.
+            }
+            done = (pack.record, pack.blobs)
+        } catch let error as RepoError {
+            failure = error
+        } catch {
+            failure = RepoError(.failed, "\(error)")
+        }
+        state.update { state in
+            state.uploading -= 1
+            state.failure = state.failure ?? failure
+            state.freeBuffers.append(upload.buffer)
+            guard let done else { return }
+            state.finishedBlobs += done.blobs.count
+            state.finished.append(done)
+            state.statistics.packs += 1
+            state.statistics.objectBytes += done.pack.size
+        }
+    }
+
+    /// Stores a segment of the index when enough packs have been finished since the last one. True when it did.
+    @discardableResult
+    func indexFinishedPacks(force: Bool = false) throws -> Bool {
+        let due: [(pack: PackRecord, blobs: [BlobRecord])] = try state.withLock { state in
+            if let failure = state.failure { throw failure }
+            guard force || state.finishedBlobs >= Self.blobsPerSegment else { return [] }
+            defer {
+                state.finished = []
+                state.finishedBlobs = 0
+            }
+            return state.finished
+        }
+        guard !due.isEmpty else { return false }
+        let size = try IndexSegmentStore.store(packs: due, replacing: [], in: repository)
+        state.withLock { $0.statistics.objectBytes += size }
+        return true
+    }
+
+    /// Closes the open packs, waits until all are stored, and stores the index of the rest.
+    func finish() throws {
+        data.withLock { handOver(&$0) }
+        metadata.withLock { handOver(&$0) }
+        try state.wait { state in
+            if let failure = state.failure { throw failure }
+            return state.uploading == 0 ? () : nil
+        }
+        try indexFinishedPacks(force: true)
+        close()
+    }
+
+    /// Ends the uploaders. What was not finished is left to the collector.
+    func close() {
+        uploads.close()
+        for uploader in uploaders { uploader.join() }
+    }
+}

@@ -1,0 +1,123 @@
+import BlobEngine
+public import RepoBase
+
+/// How a content is cut.
+public enum ContentShape: Hashable, Sendable {
+    /// Where the content says.
+    case contentDefined
+    /// At fixed places, for contents that change in place and for sparse files.
+    case pageAligned
+}
+
+/// Takes the bytes of one content on the thread that reads the source.
+///
+/// Bytes go straight into the ring that workers read from: one copy, made by the kernel.
+public final class ContentFeed {
+    private let pipeline: Pipeline
+    private let shape: ContentShape
+    private let content: PendingContent
+    private var cutting: ContentCutting?
+    private var nextOrdinal = 0
+    /// Read and not handed on: a segment of a content-defined content, or the beginning of a page-aligned chunk.
+    private var held: (position: UInt64, length: Int)?
+    /// Bytes taken, holes included.
+    public private(set) var offset: UInt64 = 0
+
+    /// Bytes asked of the source at a time.
+    public static let segmentSize = 1 << 20
+
+    init(_ pipeline: Pipeline, shape: ContentShape, previous: PreviousContent?) {
+        self.pipeline = pipeline
+        self.shape = shape
+        content = PendingContent(previous: previous)
+    }
+
+    /// Lets `fill` write up to `limit` bytes into a buffer and takes as many as it returns; 0 is the end.
+    /// Throws what `fill` throws, having taken nothing, or what has stopped the snapshot.
+    @discardableResult
+    public func read(
+        atMost limit: Int = segmentSize, _ fill: (UnsafeMutableRawBufferPointer) throws -> Int
+    ) throws -> Int {
+        let wanted = shape == .pageAligned ? min(limit, roomInPage) : min(limit, Self.segmentSize)
+        guard let space = pipeline.ring.reserve(wanted, willWait: pipeline.batcher.flush) else {
+            throw pipeline.failure
+        }
+        let count = try fill(space)
+        guard count > 0 else { return 0 }
+        let position = pipeline.ring.commit(count)
+        pipeline.countRead(count)
+        switch shape {
+        case .contentDefined: takeSegment(position, count)
+        case .pageAligned: takePage(position, count)
+        }
+        return count
+    }
+
+    private var roomInPage: Int {
+        let size = pipeline.pageChunkSize
+        return size - Int(offset % UInt64(size))
+    }
+
+    private func takeSegment(_ position: UInt64, _ count: Int) {
+        if let held { post(held, isLast: false) }
+        held = (position, count)
+        offset += UInt64(count)
+    }
+
+    private func post(_ segment: (position: UInt64, length: Int), isLast: Bool) {
+        let start = segment.position - segmentOffset
+        let cutting =
+            cutting
+            ?? ContentCutting(
+                content: content, profile: pipeline.chunkProfile, start: start, batcher: pipeline.batcher)
+        self.cutting = cutting
+        pipeline.queue.push(
+            .scan(
+                ScanJob(
+                    cutting: cutting, ordinal: nextOrdinal, position: segment.position,
+                    length: segment.length, before: Int(min(63, segmentOffset)), isLast: isLast)))
+        nextOrdinal += 1
+        segmentOffset += UInt64(segment.length)
+    }
+
+    /// Where the held segment begins in the content.
+    private var segmentOffset: UInt64 = 0
+
+    private func takePage(_ position: UInt64, _ count: Int) {
+        let begin = held?.position ?? position
+        held = (begin, (held?.length ?? 0) + count)
+        offset += UInt64(count)
+        if offset % UInt64(pipeline.pageChunkSize) == 0 { emitHeldChunk() }
+    }
+
+    /// The held bytes become one chunk.
+    private func emitHeldChunk() {
+        guard let chunk = held else { return }
+        held = nil
+        let place = content.addChunk(length: chunk.length, sketch: .empty)
+        pipeline.batcher.add(
+            ChunkJob(
+                content: content, place: place, position: chunk.position, length: chunk.length,
+                offset: offset - UInt64(chunk.length), sketch: .empty))
+    }
+
+    /// A stretch of zeros that the source does not store. Page-aligned contents only.
+    public func hole(_ length: UInt64) {
+        precondition(shape == .pageAligned)
+        emitHeldChunk()
+        content.addHole(length: length)
+        offset += length
+    }
+
+    /// The end of the content.
+    public func finish() -> PendingContent {
+        if shape == .contentDefined, let last = held, cutting != nil || last.length > pipeline.chunkProfile.minimum {
+            held = nil
+            post(last, isLast: true)
+        } else {
+            emitHeldChunk()
+            content.end()
+        }
+        return content
+    }
+}

@@ -1,0 +1,112 @@
+import BlobEngine
+import RepoBase
+
+/// The threads between a source and the packs: the source's thread fills the ring, workers scan, hash, encode and seal.
+///
+/// Bounds: the ring holds what is read and not stored; a batch has at most 4 MiB of chunks and one more; two full packs wait for the store.
+final class Pipeline: Sendable {
+    static let ringCapacity = 32 << 20
+
+    let ring: MirroredRing
+    let sink: BlobSink
+    let queue = JobQueue()
+    let batcher: ChunkBatcher
+    let chunkProfile: ChunkProfile
+    let pageChunkSize: Int
+    let progress = Monitor(SnapshotProgress())
+    private let gear: GearTable
+    private let failed = Monitor<RepoError?>(nil)
+    private let workers = Monitor<[WorkerThread]>([])
+
+    init(_ repository: OpenRepository, compressionLevel: Int32, threads: Int) throws {
+        ring = try MirroredRing(capacity: Self.ringCapacity)
+        sink = BlobSink(repository, compressionLevel: compressionLevel)
+        batcher = ChunkBatcher(queue)
+        chunkProfile = repository.chunkProfile
+        pageChunkSize = repository.pageChunkSize
+        gear = GearTable(chunkerSecret: repository.keys.chunkerSecret.bytes)
+        workers.withLock { workers in
+            workers = (0..<max(1, threads)).map { _ in WorkerThread { [self] in run() } }
+        }
+    }
+
+    /// What stopped the snapshot; asked for only when something did.
+    var failure: RepoError {
+        failed.withLock { $0 } ?? RepoError(.failed, "the snapshot was stopped")
+    }
+
+    var hasFailed: Bool { failed.withLock { $0 != nil } }
+
+    /// The first failure counts. Everything that waits is let go.
+    func fail(_ error: any Error) {
+        failed.withLock { $0 = $0 ?? (error as? RepoError ?? RepoError(.failed, "\(error)")) }
+        ring.cancel()
+    }
+
+    func countRead(_ bytes: Int) { progress.withLock { $0.bytesRead += UInt64(bytes) } }
+
+    /// Lets the workers finish what there is and ends them.
+    func drain() {
+        batcher.flush()
+        queue.close()
+        let threads = workers.withLock { threads in
+            defer { threads = [] }
+            return threads
+        }
+        for thread in threads { thread.join() }
+    }
+
+    private func run() {
+        let lane = sink.makeLane()
+        while let job = queue.pop() {
+            switch job {
+            case .scan(let scan): self.scan(scan)
+            case .chunks(let chunks): store(chunks, lane)
+            }
+        }
+    }
+
+    private func scan(_ job: ScanJob) {
+        var candidates = CandidateBuffer()
+        let base = ring.pointer(at: job.position).assumingMemoryBound(to: UInt8.self)
+        CandidateScanner.scan(gear, base: base, count: job.length, before: job.before, into: &candidates)
+        job.cutting.deposit(job, candidates)
+    }
+
+    private func store(_ jobs: [ChunkJob], _ lane: BlobSink.Lane) {
+        let chunks = jobs.map {
+            UnsafeRawBufferPointer(start: ring.pointer(at: $0.position), count: $0.length)
+        }
+        let ids = sink.repository.blobHasher.ids(.chunk, chunks)
+        for (job, position) in zip(jobs, jobs.indices) where !hasFailed {
+            do {
+                let index = try sink.repository.index()
+                guard sink.claim(ids[position], in: index) else { continue }
+                let bases = bases(for: job)
+                try sink.encode(
+                    ids[position], .chunk, chunks[position], bases: bases, lane: lane, index: index)
+            } catch {
+                fail(error)
+            }
+        }
+        for (position, job) in jobs.enumerated() {
+            ring.release(job.position, count: job.length)
+            job.content.resolve([(job.place, ids[position])])
+        }
+        do {
+            if try sink.output.indexFinishedPacks() { try sink.forgetIndexedClaims() }
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func bases(for job: ChunkJob) -> [BlobID] {
+        guard let previous = job.content.previous else { return [] }
+        if !job.sketch.isEmpty {
+            let matches = previous.sketches.bestMatches(
+                job.sketch, upTo: DeltaBases.maximumCount, near: previous.number(at: job.offset) ?? 0)
+            if !matches.isEmpty { return matches.map { previous.chunks[$0].id } }
+        }
+        return previous.chunk(at: job.offset).map { [$0] } ?? []
+    }
+}

@@ -1,0 +1,69 @@
+public import BlobEngine
+import RepoBase
+
+/// The chunks of an earlier version of a content: what deltas may rest on.
+public final class PreviousContent: Sendable {
+    let chunks: [Chunk]
+    /// Ids of the lists of level 0, in order: bases for the lists of the new version.
+    let lists: [BlobID]
+    let sketches: SketchTable
+
+    struct Chunk: Sendable {
+        let id: BlobID
+        let offset: UInt64
+    }
+
+    /// Chunks beyond this are not offered as bases: 48 bytes each.
+    static let maximumChunks = 1 << 19
+
+    init(chunks: [Chunk], lists: [BlobID], sketches: [Sketch]) {
+        self.chunks = chunks
+        self.lists = lists
+        self.sketches = SketchTable(sketches)
+    }
+
+    /// Reads the lists of `content`. Nil where there is nothing to rest on; unreadable lists are no reason to fail.
+    static func load(_ content: Content, _ reader: BlobReader) -> PreviousContent? {
+        switch content {
+        case .empty: return nil
+        case .chunk(let id):
+            return PreviousContent(chunks: [Chunk(id: id, offset: 0)], lists: [], sketches: [.empty])
+        case .list:
+            var chunks: [Chunk] = []
+            var sketches: [Sketch] = []
+            var lists: [BlobID] = []
+            do {
+                try ContentWalk.lists(of: content, reader) { id, list, offset in
+                    guard chunks.count < maximumChunks else { return false }
+                    lists.append(id)
+                    var at = offset
+                    for entry in list.entries {
+                        if let id = entry.id {
+                            chunks.append(Chunk(id: id, offset: at))
+                            sketches.append(entry.sketch)
+                        }
+                        at += entry.length
+                    }
+                    return true
+                }
+            } catch {
+                // What was read until then serves.
+            }
+            return chunks.isEmpty ? nil : PreviousContent(chunks: chunks, lists: lists, sketches: sketches)
+        }
+    }
+
+    /// The chunk that covers `offset`; for contents that never shift.
+    func chunk(at offset: UInt64) -> BlobID? { number(at: offset).map { chunks[$0].id } }
+
+    /// The place in `chunks` of what covers `offset`, or comes last before it.
+    func number(at offset: UInt64) -> Int? {
+        var low = 0
+        var high = chunks.count
+        while low < high {
+            let middle = (low + high) / 2
+            if chunks[middle].offset <= offset { low = middle + 1 } else { high = middle }
+        }
+        return low > 0 ? low - 1 : nil
+    }
+}

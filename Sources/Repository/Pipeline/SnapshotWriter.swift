@@ -1,0 +1,170 @@
+public import BlobEngine
+import Glibc
+public import RepoBase
+import Storage
+
+/// How a snapshot is to be stored.
+public struct SnapshotOptions: Sendable {
+    /// zstd's level for what has no base, 1 to 19.
+    public var compressionLevel: Int32 = BlobCoder.defaultLevel
+    /// Threads that scan, hash and encode.
+    public var threads = availableProcessors()
+
+    public init() {}
+}
+
+/// Writes one snapshot: a source's thread feeds it directories, entries and contents in depth-first order, names ascending.
+///
+/// Nothing is visible until `commit`, whose last object is the snapshot itself: before that nothing happened, and what was stored is found by the next
+/// snapshot or by the collector. Whoever does not commit must `abandon`.
+public final class SnapshotWriter {
+    private let repository: OpenRepository
+    private let pipeline: Pipeline
+    private let assembler: TreeAssembler
+    private let registration: WriterRegistration
+    private let started: ContinuousClock.Instant
+    /// For reading the snapshot before, on the source's thread.
+    public let reader: BlobReader
+
+    /// Registers as a writer, then loads the index and what is condemned, in this order (docs/collection.md).
+    public init(_ repository: OpenRepository, options: SnapshotOptions = SnapshotOptions()) throws {
+        self.repository = repository
+        started = .now
+        registration = try WriterRegistration.begin(repository)
+        do {
+            try repository.reloadIndex()
+            pipeline = try Pipeline(
+                repository, compressionLevel: options.compressionLevel, threads: options.threads)
+        } catch {
+            registration.end()
+            throw error
+        }
+        assembler = TreeAssembler(pipeline)
+        reader = BlobReader(repository)
+    }
+
+    /// Opens a directory below the one that is open; the first is the root of the snapshot.
+    /// - Parameter previous: the tree of the same directory in the snapshot before: a base for what changed.
+    public func enterDirectory(
+        _ name: [UInt8], _ metadata: FileMetadata, previous: BlobID?, isIncomplete: Bool = false
+    ) throws {
+        pipeline.progress.withLock { $0.directories += 1 }
+        try assembler.push(.enter(name: name, metadata: metadata, previous: previous, isIncomplete: isIncomplete))
+    }
+
+    /// Closes the directory entered last.
+    public func leaveDirectory() throws { try assembler.push(.leave) }
+
+    /// An entry of the open directory. With `content`, its size and payload come from there.
+    public func add(_ entry: TreeEntry, content: PendingContent? = nil) throws {
+        try assembler.push(.entry(entry, content))
+    }
+
+    /// Begins a content; it is fed on this thread and ended before the next begins.
+    public func beginContent(_ shape: ContentShape, previous: Content?) -> ContentFeed {
+        ContentFeed(pipeline, shape: shape, previous: previous.flatMap { PreviousContent.load($0, reader) })
+    }
+
+    /// Whether every blob of an earlier content is still there, so that a file that has not changed need not be read.
+    public func isComplete(_ content: Content) throws -> Bool {
+        let index = try repository.index()
+        switch content {
+        case .empty: return true
+        case .chunk(let id): return index.containsForDeduplication(id)
+        case .list(let id):
+            guard index.containsForDeduplication(id) else { return false }
+            var complete = true
+            do {
+                try ContentWalk.lists(of: content, reader) { id, list, _ in
+                    complete =
+                        index.containsForDeduplication(id)
+                        && list.entries.allSatisfy { $0.id.map(index.containsForDeduplication) ?? true }
+                    return complete
+                }
+            } catch let error as RepoError where error.code == .damaged {
+                return false
+            }
+            return complete
+        }
+    }
+
+    /// Contents up to this size are one chunk whatever their shape, in bytes.
+    public var smallContentSize: Int { repository.chunkProfile.minimum }
+
+    /// Counts, shown while it runs and recorded in the end.
+    public func count(_ change: (inout SnapshotProgress) -> Void) { pipeline.progress.withLock { change(&$0) } }
+
+    public var progress: SnapshotProgress { pipeline.progress.withLock { $0 } }
+
+    /// Waits for everything, stores packs, index and snapshot in this order, and returns the snapshot.
+    ///
+    /// `describe` gets the root's id and the statistics so far and completes the snapshot's fields.
+    public func commit(
+        _ describe: (_ root: BlobID, _ statistics: SnapshotStatistics) -> Snapshot
+    ) throws -> (id: ObjectID, snapshot: Snapshot) {
+        do {
+            let root = try assembler.finish()
+            pipeline.drain()
+            if pipeline.hasFailed { throw pipeline.failure }
+            try pipeline.sink.output.finish()
+            try registration.checkFence()
+            let snapshot = describe(root, statistics())
+            let bytes = try SnapshotCodec.encode(
+                snapshot, epoch: repository.keys.currentEpoch, signer: repository.keys.signer)
+            let id = ObjectHasher.hash(bytes)
+            let key = SnapshotObject.key(id)
+            try repository.store.put(key, bytes, .create)
+            try confirm(key, root: root)
+            registration.end()
+            return (id, snapshot)
+        } catch {
+            abandon()
+            throw error
+        }
+    }
+
+    /// Fenced meanwhile: the collector no longer waited for this writer, so the root may rest on what is gone. It is kept only
+    /// when everything is there.
+    private func confirm(_ key: StoreKey, root: BlobID) throws {
+        guard try registration.isFenced() else { return }
+        try repository.reloadIndex()
+        var problems = 0
+        try Reachability.walk(
+            roots: [root], repository, onProblem: { _, _ in problems += 1 }, visit: { _, _ in true })
+        guard problems == 0 else {
+            try repository.store.delete(key)
+            throw RepoError(
+                .failed, "this snapshot was silent for so long that a prune no longer waited for it, and what it rested on is gone",
+                advice: "Run the snapshot again; raise 'prune --fence-after' when snapshots take that long.")
+        }
+    }
+
+    /// Statistics as of now; `bytesStored` counts packs and index, the snapshot object itself comes on top.
+    private func statistics() -> SnapshotStatistics {
+        let progress = progress
+        let output = pipeline.sink.output.statistics
+        var statistics = SnapshotStatistics()
+        statistics.bytesRead = progress.bytesRead
+        statistics.bytesAdded = output.blobBytes
+        statistics.bytesStored = output.objectBytes
+        statistics.filesNew = progress.filesNew
+        statistics.filesChanged = progress.filesChanged
+        statistics.filesUnmodified = progress.filesUnmodified
+        statistics.directories = progress.directories
+        statistics.otherEntries = progress.otherEntries
+        statistics.errors = progress.errors
+        statistics.logicalBytes = progress.logicalBytes
+        let elapsed = (ContinuousClock.now - started).components
+        statistics.microseconds = UInt64(elapsed.seconds) * 1_000_000 + UInt64(elapsed.attoseconds / 1_000_000_000_000)
+        return statistics
+    }
+
+    /// Stops everything; no snapshot comes of it. Harmless after a commit.
+    public func abandon() {
+        pipeline.fail(RepoError(.failed, "the snapshot was abandoned"))
+        assembler.stop()
+        pipeline.drain()
+        pipeline.sink.output.close()
+        registration.end()
+    }
+}

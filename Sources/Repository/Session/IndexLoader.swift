@@ -1,0 +1,70 @@
+import BlobEngine
+import Glibc
+import RepoBase
+import Storage
+
+/// Brings the store's index segments into the local cache as tables, and opens them (design: memory).
+///
+/// Segments never change, so a table is made once per segment and machine; tables of segments that are gone are
+/// removed. A table that does not open is made again.
+struct IndexLoader {
+    static let prefix = "index/"
+    static let maximumSegmentSize = 256 << 20
+    private let repository: OpenRepository
+
+    init(_ repository: OpenRepository) { self.repository = repository }
+
+    /// Order matters for writers (docs/collection.md): condemned packs are read after the index was listed would be too
+    /// early for what is condemned meanwhile, so a writer registers before it calls this.
+    func load() throws -> IndexView {
+        let folder = repository.cacheDirectory + "/index"
+        try LocalFolder.make(folder)
+        var tables: [(ObjectID, IndexTable)] = []
+        var present: Set<String> = []
+        for object in try repository.store.list(Self.prefix) {
+            guard let id = ObjectID(object.key.description.dropFirst(Self.prefix.count)) else { continue }
+            guard let table = try table(id, key: object.key, folder: folder) else { continue }
+            present.insert("\(id)")
+            tables.append((id, table))
+        }
+        removeStale(folder, keeping: present)
+        // A segment counts unless another valid one replaces it.
+        let replaced = Set(tables.flatMap { $0.1.replaces })
+        let condemned = try CondemnedPacks.load(repository)
+        return IndexView(
+            tables: tables.filter { !replaced.contains($0.0) }.map { (name: $0.0, table: $0.1) }, condemned: condemned,
+            usableForDeduplication: { [repository] signer, pack in
+                repository.trusts(segmentSigner: signer, pack)
+            })
+    }
+
+    /// Nil when the segment was replaced and deleted since it was listed.
+    private func table(_ id: ObjectID, key: StoreKey, folder: String) throws -> IndexTable? {
+        let path = "\(folder)/\(id)"
+        if let table = try? IndexTable(path: path) { return table }
+        let bytes: [UInt8]
+        do {
+            bytes = try repository.store.get(key, atMost: Self.maximumSegmentSize)
+        } catch let error as RepoError where error.code == .notFound {
+            return nil
+        }
+        guard ObjectHasher.hash(bytes) == id else {
+            throw RepoError.damagedObject("\(key)", "its content does not match its name", "Run 'repo repair index'.")
+        }
+        let (segment, signer) = try IndexSegment.decode(
+            bytes, object: "\(key)", keys: repository.epochKeys, verifyingKey: repository.verifyingKey)
+        try IndexTable.write(segment, signer: signer, to: path)
+        return try IndexTable(path: path)
+    }
+
+    private func removeStale(_ folder: String, keeping present: Set<String>) {
+        guard let names = try? LocalFolder.names(in: folder) else { return }
+        for name in names where name.utf8.count == 64 && !present.contains(name) { unlink("\(folder)/\(name)") }
+    }
+}
+
+extension RepoError {
+    static func damagedObject(_ object: String, _ why: String, _ advice: String) -> RepoError {
+        RepoError(.damaged, "\(object) is damaged: \(why)", advice: advice)
+    }
+}

@@ -29,6 +29,11 @@ static inline ssize_t linux_getdents64(int fd, void *buffer, size_t size) {
     return syscall(SYS_getdents64, fd, buffer, size);
 }
 
+// pipe2(2), hidden behind _GNU_SOURCE: both ends closed on exec.
+static inline int linux_pipe_cloexec(int ends[2]) {
+    return (int)syscall(SYS_pipe2, ends, 02000000 /* O_CLOEXEC */);
+}
+
 // memfd_create(2), hidden behind _GNU_SOURCE: an anonymous file, closed on exec.
 static inline int linux_memfd_create(const char *name) {
     return (int)syscall(SYS_memfd_create, name, 1U /* MFD_CLOEXEC */);

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 public import RepoBase
 public import Repository
@@ -62,7 +63,7 @@ struct ChildProcess {
 
     init(_ command: [String]) throws(RepoError) {
         var ends: [CInt] = [0, 0]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw Self.failure(command[0], errno) }
+        guard linux_pipe_cloexec(&ends) == 0 else { throw Self.failure(command[0], errno) }
         // As large as an unprivileged process may have (fs.pipe-max-size): fewer switches between the two.
         _ = fcntl(ends[0], 1031 /* F_SETPIPE_SZ */, 1 << 20)
         var actions = posix_spawn_file_actions_t()

@@ -56,4 +56,17 @@ public final class Monitor<State>: @unchecked Sendable {
             pthread_cond_wait(condition, mutex)
         }
     }
+
+    /// Waits until `condition` holds or `seconds` have passed (by the realtime clock, pthread_cond_timedwait); whether it holds then.
+    public func wait(upTo seconds: Int, until condition: (State) -> Bool) -> Bool {
+        var deadline = timespec()
+        clock_gettime(CLOCK_REALTIME, &deadline)
+        deadline.tv_sec += seconds
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while !condition(state) {
+            if pthread_cond_timedwait(self.condition, mutex, &deadline) == ETIMEDOUT { return condition(state) }
+        }
+        return true
+    }
 }

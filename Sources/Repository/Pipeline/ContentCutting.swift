@@ -39,7 +39,7 @@ final class ContentCutting: Sendable {
                 state.next += 1
                 var offset = state.offset
                 state.cutter.feed(
-                    scanned.candidates, segmentLength: scanned.length, isLast: scanned.isLast
+                    candidates: scanned.candidates, segmentLength: scanned.length, isLast: scanned.isLast
                 ) { chunk in
                     let place = content.addChunk(length: chunk.length, sketch: chunk.sketch)
                     batcher.add(

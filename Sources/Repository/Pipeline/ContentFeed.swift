@@ -1,5 +1,5 @@
 import BlobEngine
-public import RepoBase
+import RepoBase
 
 /// How a content is cut.
 public enum ContentShape: Hashable, Sendable {

@@ -1,4 +1,4 @@
-public import BlobEngine
+import BlobEngine
 import RepoBase
 
 /// The chunks of an earlier version of a content: what deltas may rest on.

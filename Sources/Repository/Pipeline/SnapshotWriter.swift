@@ -1,4 +1,4 @@
-public import BlobEngine
+import BlobEngine
 import Glibc
 public import RepoBase
 import Storage
@@ -130,7 +130,7 @@ public final class SnapshotWriter {
         try repository.reloadIndex()
         var problems = 0
         try Reachability.walk(
-            roots: [root], repository, onProblem: { _, _ in problems += 1 }, visit: { _, _ in true })
+            roots: [root], repository, onProblem: { _ in problems += 1 }, visit: { _, _ in true })
         guard problems == 0 else {
             try repository.store.delete(key)
             throw RepoError(
@@ -155,7 +155,7 @@ public final class SnapshotWriter {
         statistics.errors = progress.errors
         statistics.logicalBytes = progress.logicalBytes
         let elapsed = (ContinuousClock.now - started).components
-        statistics.microseconds = UInt64(elapsed.seconds) * 1_000_000 + UInt64(elapsed.attoseconds / 1_000_000_000_000)
+        statistics.duration = UInt64(elapsed.seconds) * 1_000_000 + UInt64(elapsed.attoseconds / 1_000_000_000_000)
         return statistics
     }
 

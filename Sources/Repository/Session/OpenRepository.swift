@@ -1,5 +1,5 @@
 public import BlobEngine
-public import RepoBase
+import RepoBase
 public import Storage
 
 /// A repository that was unlocked: its store, its keys, and where this machine caches what it learns.

@@ -1,4 +1,4 @@
-public import BlobEngine
+import BlobEngine
 public import RepoBase
 public import Storage
 

@@ -1,4 +1,4 @@
-public import BlobEngine
+import BlobEngine
 public import RepoBase
 
 /// Goes through the lists of a content, level by level, holding one list of each level at a time.

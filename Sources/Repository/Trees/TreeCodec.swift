@@ -1,4 +1,4 @@
-public import BlobEngine
+import BlobEngine
 public import RepoBase
 
 /// A tree blob: some entries of a directory, or references to the trees that hold them (format.md, 8.3).

@@ -1,4 +1,4 @@
-public import BlobEngine
+import BlobEngine
 public import RepoBase
 
 /// The entries of one directory in order of their names, holding one leaf at a time.

@@ -1,4 +1,4 @@
-public import BlobEngine
+import BlobEngine
 public import RepoBase
 
 /// Where a file's bytes are (format.md, 8.1).

@@ -1,0 +1,129 @@
+import BlobEngine
+import Glibc
+import RepoBase
+import Storage
+
+/// A writer's sign on the store that it is at work, which makes collectors wait for it (docs/collection.md).
+final class WriterRegistration: Sendable {
+    static let prefix = "writers/"
+    private static let refreshSeconds = 600
+
+    let identifier: [UInt8]
+    private let repository: OpenRepository
+    private let isEnded = Monitor(false)
+    private let refresher = Monitor<WorkerThread?>(nil)
+
+    private init(_ identifier: [UInt8], _ repository: OpenRepository) {
+        self.identifier = identifier
+        self.repository = repository
+    }
+
+    /// Registers; to be called before the index is loaded.
+    static func begin(_ repository: OpenRepository) throws -> WriterRegistration {
+        let registration = WriterRegistration(RandomBytes.make(16), repository)
+        try repository.store.put(registration.key, registration.record(), .create)
+        registration.keepFresh()
+        return registration
+    }
+
+    var key: StoreKey { Self.key(identifier) }
+
+    static func key(_ identifier: [UInt8]) -> StoreKey {
+        StoreKey("\(prefix)\(Hexadecimal.encode(identifier))")
+    }
+
+    static func fenceKey(_ identifier: [UInt8]) -> StoreKey {
+        StoreKey("\(prefix)\(Hexadecimal.encode(identifier)).fence")
+    }
+
+    private func record() -> [UInt8] {
+        let stamp = JournalStamp.now()
+        var fields = RecordFields(time: stamp.time)
+        fields.host = stamp.host
+        fields.user = stamp.user
+        let process = ProcessIdentity.own
+        fields.bootID = process.bootID
+        fields.processID = process.processID
+        fields.processStart = process.start
+        return SealedRecord.encode(.writer, fields, by: repository.keys)
+    }
+
+    /// Rewrites the object every ten minutes, so that its age on the store shows that somebody is there.
+    private func keepFresh() {
+        refresher.withLock { thread in
+            thread = WorkerThread { [self] in
+                while !isEnded.wait(upTo: Self.refreshSeconds, until: { $0 }) {
+                    // A refresh that fails is tried again; the fence tells when it was too late.
+                    try? repository.store.put(key, record(), .replace)
+                }
+            }
+        }
+    }
+
+    /// Whether a collector has declared this writer dead.
+    func isFenced() throws -> Bool { try repository.store.stat(Self.fenceKey(identifier)) != nil }
+
+    /// Throws when fenced: nothing was published.
+    func checkFence() throws {
+        guard try isFenced() else { return }
+        throw RepoError(
+            .failed, "this snapshot was silent for so long that a prune no longer waited for it",
+            advice: "Run the snapshot again; raise 'prune --fence-after' when snapshots take that long.")
+    }
+
+    /// Deregisters. Failure is harmless: the next prune finds that the process is gone.
+    func end() {
+        let first = isEnded.update { ended in
+            defer { ended = true }
+            return !ended
+        }
+        guard first else { return }
+        refresher.withLock { thread in
+            thread?.join()
+            thread = nil
+        }
+        try? repository.store.delete(Self.fenceKey(identifier))
+        try? repository.store.delete(key)
+    }
+}
+
+/// Names a process for good: an id is used again, but not with the same start in the same boot (proc(5)).
+struct ProcessIdentity: Hashable, Sendable {
+    let bootID: String
+    let processID: UInt64
+    /// Clock ticks since the boot.
+    let start: UInt64
+
+    static let own = ProcessIdentity(
+        bootID: readText("/proc/sys/kernel/random/boot_id"), processID: UInt64(getpid()),
+        start: startTime(UInt64(getpid())) ?? 0)
+
+    /// Whether that process certainly runs no more: another boot of this machine, no such process, or another one under its id.
+    /// Only meaningful for a record of this host.
+    var isGone: Bool {
+        guard !bootID.isEmpty, !Self.own.bootID.isEmpty else { return false }
+        if bootID != Self.own.bootID { return true }
+        if kill(pid_t(truncatingIfNeeded: processID), 0) != 0, errno == ESRCH { return true }
+        guard let now = Self.startTime(processID) else { return false }
+        return now != start
+    }
+
+    /// Field 22 of /proc/<pid>/stat; the second field, in parentheses, may hold anything.
+    private static func startTime(_ process: UInt64) -> UInt64? {
+        let text = readText("/proc/\(process)/stat")
+        guard let end = text.lastIndex(of: ")") else { return nil }
+        let fields = text[text.index(after: end)...].split(separator: " ")
+        return fields.count > 19 ? UInt64(fields[19]) : nil
+    }
+
+    private static func readText(_ path: String) -> String {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return "" }
+        defer { close(file) }
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = read(file, &buffer, buffer.count)
+        guard count > 0 else { return "" }
+        let text = String(decoding: buffer[..<count], as: UTF8.self)
+        return text.hasSuffix("\n") ? String(text.dropLast()) : text
+    }
+}

@@ -17,7 +17,7 @@ let package = Package(
     products: [
         .executable(name: "repo", targets: ["repo"]),
         .library(name: "BlobEngine", targets: ["BlobEngine", "RepoBase"]),
-        .library(name: "Repository", targets: ["Repository", "Storage"]),
+        .library(name: "Repository", targets: ["Repository", "Ingest", "Storage", "Policy"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

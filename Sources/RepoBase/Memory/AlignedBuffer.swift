@@ -21,6 +21,8 @@ public final class AlignedBuffer: @unchecked Sendable {
 
     deinit { free(base) }
 
+    /// The filled bytes. Valid while the buffer lives: who takes them from a buffer that nobody else holds keeps it alive with
+    /// `withExtendedLifetime`.
     public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
     public var all: UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(start: base, count: capacity)

@@ -68,7 +68,15 @@ final class BlobSink: Sendable {
         }
         if lane.encoded.capacity < raw.count { lane.encoded = AlignedBuffer(capacity: raw.count) }
         if lane.decoded.capacity < raw.count { lane.decoded = AlignedBuffer(capacity: raw.count) }
-        let prefix = plaintexts.map(\.bytes)
+        try withExtendedLifetime(plaintexts) {
+            try encode(id, type, raw, bases, plaintexts.map(\.bytes), lane)
+        }
+    }
+
+    private func encode(
+        _ id: BlobID, _ type: BlobType, _ raw: UnsafeRawBufferPointer, _ bases: BlobBases,
+        _ prefix: [UnsafeRawBufferPointer], _ lane: Lane
+    ) throws {
         let (encoding, count) = try lane.coder.encode(raw, bases: prefix, into: lane.encoded.all)
         if encoding == .plain {
             try append(id, type, .plain, raw, BlobBases(), raw)

@@ -2,8 +2,8 @@ import RepoBase
 
 /// A store in this process's memory, for tests and for what must not outlive the process.
 ///
-/// Every object is held as one array; a put copies its bytes once, and a read copies its range. Listing takes a
-/// snapshot first, so `body` may call the store.
+/// Every object is held as one array; a put copies its bytes once, and a read copies its range. Listing takes
+/// a snapshot first, so `body` may call the store.
 public final class MemoryStore: Store {
     public let location: String
 

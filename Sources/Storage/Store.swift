@@ -3,26 +3,28 @@ import RepoBase
 /// Where objects live: a flat map from key to bytes. Nothing else is assumed of it.
 ///
 /// Every store and every decorator passes the suite in `StorageTesting`, which states this contract as tests.
-/// Calls block; callers are threads of our own, several at once. Errors are `RepoError`s: `.notFound` for an absent
-/// object, `.conflict` for a create-only put on a name that exists, `.storeFull`, `.unreachable` for what may
-/// succeed later, `.failed` for the rest; each names the key.
+/// Calls block; callers are threads of our own, several at once. Errors are `RepoError`s: `.notFound` for an
+/// absent object, `.conflict` for a create-only put on a name that exists, `.storeFull`, `.unreachable` for
+/// what may succeed later, `.failed` for the rest; each names the key.
 public protocol Store: Sendable {
     /// How people name it in messages, without secrets: a path or a URL.
     var location: String { get }
 
-    /// Stores `bytes` under `key`, whole or not at all, durable on return. A reader sees the old bytes or the new, never a mixture.
+    /// Stores `bytes` under `key`, whole or not at all, durable on return. A reader sees the old bytes or the
+    /// new, never a mixture.
     /// - `.create` throws `.conflict` when the key exists, even in a race: one of several callers wins.
     /// - `.replace` overwrites.
     func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws
 
-    /// Reads from `offset` into `buffer` and returns the count: short only at the object's end. Throws `.notFound`.
+    /// Reads from `offset` into `buffer` and returns the count: short only at the object's end. Throws
+    /// `.notFound`.
     func read(_ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int
 
     /// Nil when absent.
     func stat(_ key: StoreKey) throws -> StoredObject?
 
-    /// Calls `body` for every object whose key begins with `prefix`, in no order. Objects put or deleted meanwhile may be seen or not;
-    /// all others are. Unfinished puts are never seen.
+    /// Calls `body` for every object whose key begins with `prefix`, in no order. Objects put or deleted
+    /// meanwhile may be seen or not; all others are. Unfinished puts are never seen.
     func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws
 
     /// Removes the object, durable on return. An absent object is not an error.
@@ -88,17 +90,21 @@ public struct StoreKey: Hashable, Comparable, Sendable, CustomStringConvertible 
 }
 
 extension Store {
-    /// The whole object. Throws `.damaged` when it is larger than `limit` bytes.
+    /// The whole object, in one version even when it is being replaced. Throws `.damaged` when it is larger
+    /// than `limit` bytes.
     public func get(_ key: StoreKey, atMost limit: Int) throws -> [UInt8] {
-        guard let object = try stat(key) else {
-            throw RepoError(.notFound, "\(key) is not in \(location)")
-        }
-        guard object.size <= UInt64(limit) else {
-            throw RepoError.damaged("\(key)", "it has \(object.size) bytes, more than \(limit)")
-        }
-        let size = Int(object.size)
-        return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-            count = try read(key, at: 0, into: UnsafeMutableRawBufferPointer(buffer))
+        while true {
+            guard let object = try stat(key) else { throw StoreError.notFound(key, in: location) }
+            guard object.size <= UInt64(limit) else {
+                throw RepoError.damaged("\(key)", "it has \(object.size) bytes, more than \(limit)")
+            }
+            // One byte more tells whether a longer version has taken its place since.
+            let size = Int(object.size)
+            let bytes = try [UInt8](unsafeUninitializedCapacity: size + 1) { buffer, count in
+                count = try read(
+                    key, at: 0, into: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: size + 1))
+            }
+            if bytes.count <= size { return bytes }
         }
     }
 

@@ -16,12 +16,14 @@ extension LocalStore {
         public let isTemporary: Bool
     }
 
-    /// Walks the directories that can hold such keys. Costs one fstatat(2) an object; the names of one directory at
-    /// a time are held in memory, so `body` may call the store.
+    /// Walks the directories that can hold such keys. Costs one fstatat(2) an object; the names of one
+    /// directory at a time are held in memory, so `body` may call the store.
     public func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws {
         let directory = StoreDirectory.parent(of: prefix)
         // A prefix that no key begins with must not lead out of the store's directory.
-        guard directory.isEmpty ? !prefix.hasPrefix("/") : StoreKey(checking: directory) != nil else { return }
+        guard directory.isEmpty ? !prefix.hasPrefix("/") : StoreKey(checking: directory) != nil else {
+            return
+        }
         try ensurePresent(.list(directory))
         let begin = prefix.utf8.dropFirst(directory.isEmpty ? 0 : directory.utf8.count + 1)
         try walk(directory, namesBeginning: Substring(begin), withStrays: false) { found in
@@ -39,8 +41,8 @@ extension LocalStore {
 
     /// Removes unfinished puts that nobody has written to for `age`. Returns how many.
     ///
-    /// A put writes without pause, so one that has been silent for a day belongs to a process that is gone. One removed
-    /// too early fails, and stores nothing.
+    /// A put writes without pause, so one that has been silent for a day belongs to a process that is gone.
+    /// One removed too early fails, and stores nothing.
     @discardableResult
     public func removeAbandonedTemporaries(olderThan age: Duration) throws -> Int {
         let oldest = clock.now() - age.components.seconds
@@ -60,7 +62,8 @@ extension LocalStore {
     }
 
     private func walk(
-        _ directory: String, namesBeginning begin: Substring, withStrays: Bool, _ visit: (Found) throws -> Void
+        _ directory: String, namesBeginning begin: Substring, withStrays: Bool,
+        _ visit: (Found) throws -> Void
     ) throws {
         for entry in try entries(of: directory) where entry.name.utf8.starts(with: begin.utf8) {
             let path = directory.isEmpty ? entry.name : "\(directory)/\(entry.name)"

@@ -7,16 +7,16 @@ import RepoBase
 extension LocalStore {
     /// Costs the bytes once and two fsync(2), more where directories are new to this process.
     ///
-    /// A failure after the name was given (the directory's fsync) leaves an object that may not be durable; a failed
-    /// fsync(2) is never repeated, because Linux forgets a lost page once it has reported it.
+    /// A failure after the name was given (the directory's fsync) leaves an object that may not be durable; a
+    /// failed fsync(2) is never repeated, because Linux forgets a lost page once it has reported it.
     public func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
         let target = key.description
         let directory = StoreDirectory.parent(of: target)
+        try ensurePresent(.store(key))
         try ensureDirectory(directory, .store(key))
         var (temporary, descriptor) = try openTemporary(in: directory, key)
         if descriptor == -Int(ENOENT) {
             // Somebody removed a directory that this process had made: once more, from the top.
-            try ensurePresent(.store(key))
             root.forgetAll()
             try ensureDirectory(directory, .store(key))
             (temporary, descriptor) = try openTemporary(in: directory, key)
@@ -33,7 +33,8 @@ extension LocalStore {
         try synchroniseDirectory(directory, .store(key), mayBeAbsent: false)
     }
 
-    /// A new file with a name of its own. The descriptor is a negated errno when even the directory is missing.
+    /// A new file with a name of its own. The descriptor is a negated errno when even the directory is
+    /// missing.
     private func openTemporary(in directory: String, _ key: StoreKey) throws -> (String, Int) {
         var random = SystemRandomNumberGenerator()
         while true {
@@ -58,7 +59,7 @@ extension LocalStore {
                 guard written >= 0 else { throw failure(.store(key), .write, written) }
                 rest = UnsafeRawBufferPointer(rebasing: rest[written...])
             }
-            let synchronised = calls.synchronise(descriptor)
+            let synchronised = synchronises ? calls.synchronise(descriptor) : 0
             guard synchronised >= 0 else { throw failure(.store(key), .fsync, synchronised) }
         } catch {
             _ = calls.close(descriptor)
@@ -87,7 +88,8 @@ extension LocalStore {
                 needsLinks.withLock { $0 = true }
             }
             try link(temporary, as: key)
-            // The object is there; a second name of its file is only a stray, removed with the abandoned ones.
+            // The object is there; a second name of its file is only a stray, removed with the abandoned
+            // ones.
             _ = calls.unlink(temporary, in: root.descriptor)
         }
     }
@@ -96,8 +98,8 @@ extension LocalStore {
         let linked = calls.link(temporary, to: key.description, in: root.descriptor)
         if linked >= 0 { return }
         guard linked == -Int(EEXIST) else { throw failure(.store(key), .link, linked) }
-        // A file server whose first answer was lost says EEXIST to the repeated request; two names of our own file
-        // tell that it was us (the method that open(2) gives for lock files on NFS).
+        // A file server whose first answer was lost says EEXIST to the repeated request; two names of our own
+        // file tell that it was us (the method that open(2) gives for lock files on NFS).
         var status = Glibc.stat()
         let result = calls.status(temporary, in: root.descriptor, into: &status)
         guard result >= 0, status.st_nlink == 2 else { throw StoreError.conflict(key, in: location) }
@@ -105,23 +107,24 @@ extension LocalStore {
 
     // MARK: - Directories
 
-    /// Makes the directory and its parents where they are missing. Each is made durable once per process, also when
-    /// it was there: another process may have made it a moment ago.
+    /// Makes the directory and its parents where they are missing. Each is made durable once per process,
+    /// also when it was there: another process may have made it a moment ago.
     func ensureDirectory(_ directory: String, _ action: LocalStoreAction) throws {
         if root.isDurable(directory) { return }
         let parent = StoreDirectory.parent(of: directory)
         try ensureDirectory(parent, action)
         let made = calls.makeDirectory(directory, in: root.descriptor)
-        if made == -Int(ENOENT) { try ensurePresent(action) }
         guard made >= 0 || made == -Int(EEXIST) else { throw failure(action, .mkdir, made) }
         try synchroniseDirectory(parent, action, mayBeAbsent: false)
         root.remember(directory)
     }
 
-    /// fsync(2) of a directory. File systems that have no such operation say EINVAL; they order names on their own.
+    /// fsync(2) of a directory. File systems that have no such operation say EINVAL; they order names on
+    /// their own.
     func synchroniseDirectory(
         _ directory: String, _ action: LocalStoreAction, mayBeAbsent: Bool
     ) throws {
+        guard synchronises else { return }
         let path = directory.isEmpty ? "." : directory
         let descriptor = calls.open(path, in: root.descriptor, O_RDONLY | O_DIRECTORY)
         if mayBeAbsent, isAbsence(descriptor) { return }

@@ -3,18 +3,20 @@ import RepoBase
 
 /// A store in a directory of this machine, or of a file server that it has mounted.
 ///
-/// An object is a file whose path below the directory is its key, so a key must not be the beginning of another
-/// (`a` and `a/b`). Files have mode 0600, directories 0700. A name that begins with a dot is never a key: unfinished
-/// puts are called `.tmp-` and 16 random hexadecimal digits.
+/// An object is a file whose path below the directory is its key, so a key must not be the beginning of
+/// another (`a` and `a/b`). Files have mode 0600, directories 0700. A name that begins with a dot is never a
+/// key: unfinished puts are called `.tmp-` and 16 random hexadecimal digits.
 ///
-/// Everything is durable on return: file and directory are synchronised with fsync(2), however often `put` is called.
-/// The directory is held open; should its path come to name something else, absent objects are reported as a failure
-/// of the store and never as absent, lest an unmounted disk look like an empty repository.
+/// Everything is durable on return: file and directory are synchronised with fsync(2), however often `put` is
+/// called. The directory is held open. Should its path come to name something else, puts and listings fail,
+/// and absent objects are reported as a failure of the store: an unmounted disk must not look like an empty
+/// repository.
 public final class LocalStore: Store {
     public let location: String
     let root: StoreDirectory
     let clock: StoreClock
     let calls: LocalStoreCalls
+    let synchronises: Bool
     let opened = OpenedObjects()
     /// Whether the file system was found unable to rename without replacing, so that link(2) must do.
     let needsLinks = Monitor(false)
@@ -26,9 +28,19 @@ public final class LocalStore: Store {
     ///   - clock: tells how old unfinished puts are.
     ///   - calls: the seam for tests.
     /// - Throws: `.noRepository` when the directory must exist and does not; else as `put`.
-    public init(
+    public convenience init(
         path: String, mustExist: Bool, clock: StoreClock = .system, calls: LocalStoreCalls = .kernel
     ) throws {
+        try self.init(
+            path: path, mustExist: mustExist, clock: clock, calls: calls, synchronises: true)
+    }
+
+    /// - Parameter synchronises: false where losing objects in a crash of the machine costs nothing but time,
+    ///   as in a cache that verifies what it reads.
+    init(
+        path: String, mustExist: Bool, clock: StoreClock, calls: LocalStoreCalls, synchronises: Bool
+    ) throws {
+        self.synchronises = synchronises
         location = StoreDirectory.trimmed(path)
         self.clock = clock
         self.calls = calls
@@ -52,18 +64,21 @@ public final class LocalStore: Store {
         return status.isRegularFile ? status : nil
     }
 
-    /// pread(2) until the buffer is full or the object ends. Recently read files stay open: a further range of one costs
-    /// fstatat(2), which tells whether the key still names it, and pread(2).
+    /// pread(2) until the buffer is full or the object ends. Recently read files stay open: a further range
+    /// of one costs fstatat(2), which tells whether the key still names it, and pread(2).
     public func read(
         _ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws -> Int {
         let file = try openedFile(key)
         var done = 0
         while done < buffer.count {
-            let (position, overflow) = offset.addingReportingOverflow(UInt64(done))
-            guard !overflow, position <= UInt64(Int64.max) else { break }
-            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-            let count = calls.read(file.descriptor, into: rest, at: position)
+            let position = offset.addingReportingOverflow(UInt64(done))
+            guard !position.overflow, position.partialValue < UInt64(Int64.max) else { break }
+            // The kernel refuses ranges that end beyond the largest offset, though no file reaches it.
+            let room = UInt64(Int64.max) - position.partialValue
+            let end = done + Int(min(UInt64(buffer.count - done), room))
+            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done..<end])
+            let count = calls.read(file.descriptor, into: rest, at: position.partialValue)
             if count < 0 { throw failure(.read(key), .pread, count) }
             if count == 0 { break }
             done += count
@@ -121,7 +136,9 @@ public final class LocalStore: Store {
 
     /// Throws where the store's directory itself is no longer at its path.
     func ensurePresent(_ action: LocalStoreAction) throws {
-        guard root.isInPlace(calls) else { throw StoreError.vanished(action, location) }
+        let result = root.isInPlace(calls)
+        guard result >= 0 else { throw failure(action, .stat, result) }
+        guard result > 0 else { throw StoreError.vanished(action, location) }
     }
 }
 

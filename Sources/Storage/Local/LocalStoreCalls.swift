@@ -9,7 +9,8 @@ public enum LocalStoreCall: String, Hashable, Sendable, CaseIterable {
 /// The seam between local stores and the kernel: every call passes here, is repeated on `EINTR`, and can be
 /// made to fail, or to do less than asked, by a test.
 ///
-/// Paths are relative to the store's directory. Calls return the kernel's result, or a negated errno below zero.
+/// Paths are relative to the store's directory. Calls return the kernel's result, or a negated errno below
+/// zero.
 public struct LocalStoreCalls: Sendable {
     /// What happens to a call.
     public enum Intervention: Hashable, Sendable {
@@ -20,8 +21,8 @@ public struct LocalStoreCalls: Sendable {
         case atMost(Int)
     }
 
-    /// Runs just before each call. It may also change the file system, to play the part of another process at an
-    /// exact moment. `path` is empty for calls on descriptors.
+    /// Runs just before each call. It may also change the file system, to play the part of another process at
+    /// an exact moment. `path` is empty for calls on descriptors.
     public typealias Interception = @Sendable (_ call: LocalStoreCall, _ path: String) -> Intervention
 
     private let interception: Interception?
@@ -67,8 +68,8 @@ public struct LocalStoreCalls: Sendable {
         perform(.fsync, path) { _ in Int(fsync(descriptor)) }
     }
 
-    /// close(2), made even when a test makes it fail. After `EINTR` Linux has closed the descriptor, so this call
-    /// alone is never repeated.
+    /// close(2), made even when a test makes it fail. After `EINTR` Linux has closed the descriptor, so this
+    /// call alone is never repeated.
     func close(_ descriptor: CInt) -> Int {
         let outcome = interception?(.close, "") ?? .proceed
         let result = Glibc.close(descriptor) == 0 ? 0 : -Int(errno)
@@ -118,7 +119,8 @@ public struct LocalStoreCalls: Sendable {
         perform(.stat, "") { _ in Int(fstat(descriptor, &status)) }
     }
 
-    /// readdir(3) until its end. Returns 0, having appended every entry but `.` and `..`. Takes over the descriptor.
+    /// readdir(3) until its end. Returns 0, having appended every entry but `.` and `..`. Takes over the
+    /// descriptor.
     func entries(of descriptor: CInt, _ path: String, into names: inout [DirectoryEntry]) -> Int {
         guard let stream = fdopendir(descriptor) else {
             let failure = -Int(errno)

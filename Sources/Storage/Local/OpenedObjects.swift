@@ -19,8 +19,8 @@ final class OpenedObject: Sendable {
 
 /// The files read most recently, kept open so that many ranges of one pack cost one open.
 ///
-/// Holds at most 16: enough for the packs that a restore reads side by side, and far below any limit of descriptors.
-/// Whoever takes an object from here must compare it with what its path names now.
+/// Holds at most 16: enough for the packs that a restore reads side by side, and far below any limit of
+/// descriptors. Whoever takes an object from here must compare it with what its path names now.
 final class OpenedObjects: Sendable {
     static let capacity = 16
 
@@ -43,7 +43,8 @@ final class OpenedObjects: Sendable {
     /// To be taken before a file is opened that will be kept.
     var removals: UInt64 { state.withLock { $0.removals } }
 
-    /// Keeps a file opened after `removals` was taken, unless something was removed since: it might be that one.
+    /// Keeps a file opened after `removals` was taken, unless something was removed since: it might be that
+    /// one.
     func keep(_ file: OpenedObject, _ key: StoreKey, since removals: UInt64) {
         // Closing is left to the end of this call, outside the lock.
         var evicted: OpenedObject?

@@ -39,11 +39,14 @@ final class StoreDirectory: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Whether the path still names the directory that was opened.
-    func isInPlace(_ calls: LocalStoreCalls) -> Bool {
+    /// 1 when the path still names the directory that was opened, 0 when it names another or nothing, else a
+    /// negated errno.
+    func isInPlace(_ calls: LocalStoreCalls) -> Int {
         var status = stat()
-        return calls.status(path, in: AT_FDCWD, into: &status) >= 0
-            && status.st_dev == device && status.st_ino == inode
+        let result = calls.status(path, in: AT_FDCWD, into: &status)
+        if result == -Int(ENOENT) || result == -Int(ENOTDIR) { return 0 }
+        if result < 0 { return result }
+        return status.st_dev == device && status.st_ino == inode ? 1 : 0
     }
 
     func isDurable(_ directory: String) -> Bool { durable.withLock { $0.contains(directory) } }

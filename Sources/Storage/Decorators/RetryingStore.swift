@@ -1,0 +1,103 @@
+public import RepoBase
+
+/// Tries again what failed because the store could not be reached (`.unreachable`), and nothing else. When
+/// the policy gives up, the last error is thrown.
+///
+/// A create-only put may have worked although its answer was lost. When such a put is tried again and finds
+/// the name taken, the object there is read: the same bytes mean that it was ours. So callers who race for
+/// one name must put different bytes (a random nonce, their own id), as everything sealed does.
+public struct RetryingStore: Store {
+    private let base: any Store
+    private let policy: RetryPolicy
+    private let clock: StoreClock
+    private let random: @Sendable () -> Double
+    private let onRetry: @Sendable (RepoError, Duration) -> Void
+
+    /// - Parameters:
+    ///   - random: in 0..<1, for the jitter.
+    ///   - onRetry: told of each failure that will be tried again, and of the wait before.
+    public init(
+        _ base: any Store, policy: RetryPolicy = .standard, clock: StoreClock = .system,
+        random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) },
+        onRetry: @escaping @Sendable (RepoError, Duration) -> Void = { _, _ in }
+    ) {
+        self.base = base
+        self.policy = policy
+        self.clock = clock
+        self.random = random
+        self.onRetry = onRetry
+    }
+
+    public var location: String { base.location }
+
+    public func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        var isFirst = true
+        try retrying {
+            defer { isFirst = false }
+            do { try base.put(key, bytes, mode) } catch let error as RepoError
+                where error.code == .conflict && !isFirst
+            {
+                guard try holds(key, bytes) else { throw error }
+            }
+        }
+    }
+
+    /// Whether the object has exactly these bytes.
+    private func holds(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer) throws -> Bool {
+        guard let object = try base.stat(key), object.size == UInt64(bytes.count) else { return false }
+        let found = try base.get(key, atMost: bytes.count)
+        return found.elementsEqual(bytes)
+    }
+
+    public func read(
+        _ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws -> Int {
+        try retrying { try base.read(key, at: offset, into: buffer) }
+    }
+
+    public func stat(_ key: StoreKey) throws -> StoredObject? {
+        try retrying { try base.stat(key) }
+    }
+
+    /// Remembers the keys that `body` has seen, so that a repeated listing tells each once.
+    public func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws {
+        var seen: Set<StoreKey> = []
+        var refusal: (any Error)?
+        try retrying {
+            do {
+                try base.list(prefix) { object in
+                    guard seen.insert(object.key).inserted else { return }
+                    do { try body(object) } catch {
+                        refusal = error
+                        throw error
+                    }
+                }
+            } catch {
+                // What the receiver throws is not the store's failure.
+                if refusal == nil { throw error }
+            }
+        }
+        if let refusal { throw refusal }
+    }
+
+    public func delete(_ key: StoreKey) throws {
+        try retrying { try base.delete(key) }
+    }
+
+    private func retrying<R>(_ body: () throws -> R) throws -> R {
+        let start = clock.elapsed()
+        var failures = 0
+        while true {
+            do {
+                return try body()
+            } catch let error as RepoError where error.code == .unreachable {
+                failures += 1
+                let elapsed = clock.elapsed() - start
+                guard let delay = policy.delay(afterFailures: failures, elapsed: elapsed, random: random())
+                else { throw error }
+                onRetry(error, delay)
+                clock.sleep(delay)
+            }
+        }
+    }
+}

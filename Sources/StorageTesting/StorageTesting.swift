@@ -1,1 +1,0 @@
-// The StorageTesting module; see docs/architecture.md.

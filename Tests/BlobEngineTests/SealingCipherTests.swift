@@ -6,8 +6,8 @@ import Testing
 func unhex(_ text: String) -> [UInt8] { Hexadecimal.decode(text)! }
 
 @Suite struct SealingCipherTests {
-    /// AES-256 cases 13 to 16 of McGrew and Viega, "The Galois/Counter Mode of Operation", appendix B, which NIST
-    /// took over for SP 800-38D.
+    /// AES-256 cases 13 to 16 of McGrew and Viega, "The Galois/Counter Mode of Operation", appendix B, which
+    /// NIST took over for SP 800-38D.
     static let vectors: [(key: String, nonce: String, associated: String, plain: String, sealed: String)] = [
         (
             String(repeating: "0", count: 64), String(repeating: "0", count: 24), "", "",

@@ -132,7 +132,8 @@ import Testing
             KeyID(bytes: [UInt8](repeating: 1, count: 16))! < KeyID(bytes: [UInt8](repeating: 2, count: 16))!)
     }
 
-    /// RFC 5869, appendix A, tests 1 to 3: the first 32 bytes of their output, which do not depend on its length.
+    /// RFC 5869, appendix A, tests 1 to 3: the first 32 bytes of their output, which do not depend on its
+    /// length.
     @Test(arguments: [
         (
             String(repeating: "0b", count: 22), "000102030405060708090a0b0c", "f0f1f2f3f4f5f6f7f8f9",

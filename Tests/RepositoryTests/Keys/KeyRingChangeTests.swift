@@ -203,6 +203,31 @@ import Testing
         }
     }
 
+    @Test mutating func `a generation of a fork of the store does not continue this one`() throws {
+        // Both second generations are signed by the authority; a store cannot show one after the other.
+        let fork = MemoryStore()
+        for object in try store.list("") { try fork.put(object.key, store.bytes(object.key), .create) }
+        var forked = keyRing
+        try keyRing.rotate(in: store)
+        try forked.rotate(in: fork)
+        try forked.rotate(in: fork)
+        let third = StoreKey("configs/00000003")
+        try store.put(third, fork.bytes(third), .create)
+        #expect(code { try keyRing.refresh(from: store) } == .damaged)
+        #expect(code { try keyRing.rotate(in: store) } == .damaged)
+    }
+
+    @Test mutating func `a slow writer does not put an old generation in a later one's place`() throws {
+        // Between winning the second generation and replacing config, others make the third.
+        let slow = InterposedStore(store)
+        var other = keyRing
+        slow.beforeNextPut(of: StoreKey("config")) { [store] in try other.rotate(in: store) }
+        try keyRing.rotate(in: slow)
+        #expect(try store.bytes(StoreKey("config")) == store.bytes(StoreKey("configs/00000003")))
+        #expect(keyRing.config.generation == 3)
+        #expect(keyRing.currentEpoch.epoch == 3)
+    }
+
     @Test mutating func `each change leaves an entry in the journal`() throws {
         let added = try keyRing.addMachineKey(to: store, label: "host a")
         try keyRing.rotate(in: store, stamp: KeyFixtures.stamp)
@@ -229,4 +254,35 @@ import Testing
         #expect(entries["key add"]?.details == ["full machine key", "host a"])
         #expect(entries["key rotate"]?.subjectTexts == ["2"])
     }
+}
+
+/// Lets something happen just before a put.
+private final class InterposedStore: Store {
+    private typealias Step = () throws -> Void
+
+    private let base: any Store
+    private let pending = Monitor<[StoreKey: Step]>([:])
+
+    init(_ base: any Store) { self.base = base }
+
+    func beforeNextPut(of key: StoreKey, _ step: sending @escaping () throws -> Void) {
+        pending.withLock { $0[key] = step }
+    }
+
+    var location: String { base.location }
+
+    func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        try pending.withLock { try $0.removeValue(forKey: key)?() }
+        try base.put(key, bytes, mode)
+    }
+
+    func read(_ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        try base.read(key, at: offset, into: buffer)
+    }
+
+    func stat(_ key: StoreKey) throws -> StoredObject? { try base.stat(key) }
+
+    func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws { try base.list(prefix, body) }
+
+    func delete(_ key: StoreKey) throws { try base.delete(key) }
 }

@@ -33,6 +33,7 @@ import Testing
         snapshot.programVersion = "0.1"
         snapshot.problems = [SnapshotProblem(path: [0x80], message: "Permission denied")]
         snapshot.repairs = ObjectHasher.hash([3])
+        snapshot.started = FileTime(seconds: 1_700_000_000, nanoseconds: 1)
         snapshot.arguments = [Array("pg_dump".utf8), [], [0xff]]
         return snapshot
     }

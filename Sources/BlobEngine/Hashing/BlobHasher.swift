@@ -19,8 +19,8 @@ public struct BlobHasher: Sendable {
         ids(type, [plaintext])[0]
     }
 
-    /// The ids of blobs in their order, hashed side by side. Batches should be several times the 8 lanes of the
-    /// widest kernel, so that the lanes stay full. Allocates about 48 bytes a blob.
+    /// The ids of blobs in their order, hashed side by side. Batches should be several times the 8 lanes of
+    /// the widest kernel, so that the lanes stay full. Allocates about 48 bytes a blob.
     public func ids(_ type: BlobType, _ plaintexts: [UnsafeRawBufferPointer]) -> [BlobID] {
         let pointers: [UnsafePointer<UInt8>?] = plaintexts.map { $0.bindMemory(to: UInt8.self).baseAddress }
         let lengths = plaintexts.map(\.count)

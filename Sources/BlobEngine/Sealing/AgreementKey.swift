@@ -20,8 +20,8 @@ public struct AgreementKey: Sendable {
     /// 32 bytes, a copy that the caller keeps no longer than needed.
     public var privateKey: [UInt8] { secret.bytes }
 
-    /// The 32 bytes that both sides share; nil when `peer` is not 32 bytes, or a point of low order, with which
-    /// every private key would give zeros (RFC 7748, 6.1).
+    /// The 32 bytes that both sides share; nil when `peer` is not 32 bytes, or a point of low order, with
+    /// which every private key would give zeros (RFC 7748, 6.1).
     public func sharedSecret(with peer: [UInt8]) -> SecretBytes? {
         guard let peer = RawKey(.x25519, publicKey: peer) else { return nil }
         let mine = secret.withUnsafeBytes { RawKey(.x25519, privateKey: $0) }

@@ -2,9 +2,9 @@ import CLibcrypto
 
 /// AES-256-GCM (NIST SP 800-38D) under one key, with a 12-byte nonce and a 16-byte tag behind the ciphertext.
 ///
-/// Expands the key once, so that many messages under it cost nothing more than their bytes (about 3 GB/s a core
-/// with AES-NI). Not thread-safe: one object per thread. A return code of libcrypto that says anything but success
-/// for valid arguments traps, since it means that memory ran out or that the library is broken.
+/// Expands the key once, so that many messages under it cost nothing more than their bytes (about 3 GB/s a
+/// core with AES-NI). Not thread-safe: one object per thread. A return code of libcrypto that says anything
+/// but success for valid arguments traps: memory ran out, or the library is broken.
 public final class AuthenticatedCipher {
     public static let keyByteCount = 32
     public static let tagByteCount = 16
@@ -37,7 +37,8 @@ public final class AuthenticatedCipher {
         guard status == 1 else { fatalError("libcrypto failed in \(call)") }
     }
 
-    /// Writes `plaintext.count + 16` bytes to `out`, which must not overlap `plaintext` except by being equal.
+    /// Writes `plaintext.count + 16` bytes to `out`, which may be where `plaintext` lies, but not
+    /// overlap it otherwise.
     public func seal(
         nonce: SealingNonce, associated: UnsafeRawBufferPointer, plaintext: UnsafeRawBufferPointer,
         into out: UnsafeMutableRawPointer
@@ -65,8 +66,8 @@ public final class AuthenticatedCipher {
         check(EVP_CIPHER_CTX_ctrl(sealing, EVP_CTRL_AEAD_GET_TAG, 16, target + plaintext.count), "tag")
     }
 
-    /// Writes `sealed.count - 16` bytes to `out`. False when the tag does not fit the bytes, the nonce and the
-    /// associated data, or `sealed` is shorter than a tag; `out` then holds nothing to be used.
+    /// Writes `sealed.count - 16` bytes to `out`. False when the tag does not fit the bytes, the nonce and
+    /// the associated data, or `sealed` is shorter than a tag; `out` then holds nothing to be used.
     public func open(
         nonce: SealingNonce, associated: UnsafeRawBufferPointer, sealed: UnsafeRawBufferPointer,
         into out: UnsafeMutableRawPointer
@@ -91,7 +92,8 @@ public final class AuthenticatedCipher {
         if count > 0 {
             check(EVP_DecryptUpdate(opening, target, &written, source, Int32(count)), "decryption")
         }
-        let tag = UnsafeMutableRawPointer(mutating: source + count)  // only read, though the call is not const
+        // The call only reads the tag, though its parameter is not const.
+        let tag = UnsafeMutableRawPointer(mutating: source + count)
         check(EVP_CIPHER_CTX_ctrl(opening, EVP_CTRL_AEAD_SET_TAG, 16, tag), "tag")
         // Nothing is left to write: GCM is a stream, so the pointer is not used.
         return EVP_DecryptFinal_ex(opening, target + count, &written) == 1

@@ -1,13 +1,13 @@
 /// A secret sealed to an X25519 public key, so that only the private key opens it (format.md, 1.1).
 ///
-/// An ephemeral key pair, its shared secret through HKDF, AES-256-GCM. Whoever seals cannot open again. Each call
-/// costs about 150 µs.
+/// An ephemeral key pair, its shared secret through HKDF, AES-256-GCM. Whoever seals cannot open again.
+/// Each call costs about 150 µs.
 public enum Envelope {
     /// What an envelope adds to its secret: the ephemeral public key and the tag.
     public static let overheadByteCount = 48
 
-    /// Traps when `publicKey` is not 32 bytes or is a point of low order: public keys come from a config that a
-    /// full key signed.
+    /// Traps when `publicKey` is not 32 bytes or is a point of low order: public keys come from a config
+    /// that a full key signed.
     public static func seal(
         _ secret: [UInt8], to publicKey: [UInt8], info: String, associated: [UInt8]
     ) -> [UInt8] {

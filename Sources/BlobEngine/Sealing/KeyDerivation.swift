@@ -27,8 +27,8 @@ public enum KeyDerivation {
 
     /// scrypt (RFC 7914) with N = 2^logN and 32 bytes of output; takes 128 × N × r bytes of memory.
     ///
-    /// Throws `.failed` for parameters beyond the format's limits (format.md, 4), which a damaged key file may
-    /// name, and when the machine lacks the memory.
+    /// Throws `.failed` for parameters beyond the format's limits (format.md, 4), which a damaged key file
+    /// may name, and when the machine lacks the memory.
     public static func scrypt(
         password: [UInt8], salt: [UInt8], logN: Int, r: Int, p: Int
     ) throws(RepoError) -> [UInt8] {

@@ -4,10 +4,10 @@ import Storage
 
 /// The generations of config in a store, and how the next one is made.
 ///
-/// A generation counts from the moment that `configs/<n>` exists, which only one writer can create. `config` is a
-/// copy for readers: it is replaced afterwards, by the winner or, when that one crashed, by whoever comes next.
-/// Whoever replaces `config` looks for a later generation afterwards, so the last copy to be put is the
-/// latest generation, in whatever order slow writers finish.
+/// A generation counts from the moment that `configs/<n>` exists, which only one writer can create. `config`
+/// is a copy for readers: it is replaced afterwards, by the winner or, when that one crashed, by whoever
+/// comes next. Whoever replaces `config` looks for a later generation afterwards, so the last copy to be put
+/// is the latest generation, in whatever order slow writers finish.
 struct ConfigHistory {
     static let key = StoreKey("config")
     static let object = "config"

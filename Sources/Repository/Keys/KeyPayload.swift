@@ -1,7 +1,8 @@
 import BlobEngine
 import RepoBase
 
-/// What a key's object keeps wrapped: everything that opening a repository needs besides config (format.md, 4).
+/// What a key's object keeps wrapped: everything that opening a repository needs besides config (format.md,
+/// 4).
 struct KeyPayload: Sendable {
     var repositoryID: RepositoryID
     /// Public, 32 bytes: config must be signed by it.

@@ -9,8 +9,8 @@ public struct AddedKey: Sendable {
     public let keyFile: String?
 }
 
-/// Changes of the repository's keys. Each needs a full key, is one generation of config, and is recorded in the
-/// journal; each takes up what others changed meanwhile.
+/// Changes of the repository's keys. Each needs a full key, is one generation of config, and is recorded in
+/// the journal; each takes up what others changed meanwhile.
 extension KeyRing {
     /// Every key that was ever added, removed ones too, in the order in which they were.
     public func listKeys() -> [KeyEntry] { config.keys }
@@ -65,8 +65,8 @@ extension KeyRing {
     /// Who kept a copy of a full key's secrets can still read what was sealed in epochs that it was granted:
     /// `rotate` afterwards keeps new data from them.
     ///
-    /// Throws `.notFound` for a key that is not there, and `.refused` for the last full key, and for the own key
-    /// unless `evenOwn`.
+    /// Throws `.notFound` for a key that is not there, and `.refused` for the last full key, and for the own
+    /// key unless `evenOwn`.
     public mutating func removeKey(
         _ id: KeyID, from store: any Store, evenOwn: Bool = false, stamp: JournalStamp = .now()
     ) throws {
@@ -97,7 +97,8 @@ extension KeyRing {
         if id != keyID { self = try KeyRing(payload: payload, config: signed) }
     }
 
-    /// Starts a new epoch with new keys for all data from now on, granted to every active key. Returns its number.
+    /// Starts a new epoch with new keys for all data from now on, granted to every active key. Returns its
+    /// number.
     @discardableResult
     public mutating func rotate(in store: any Store, stamp: JournalStamp = .now()) throws -> UInt32 {
         let authorityKey = try requireFull("rotate keys")
@@ -133,7 +134,8 @@ extension KeyRing {
         try Journal.append(to: store, by: self, stamp, action: "key passwd", subjects: [keyID.description])
     }
 
-    /// One generation of config, from the latest one and the secrets of its epochs, and this key ring as of it.
+    /// One generation of config, from the latest one and the secrets of its epochs, and this key ring as of
+    /// it.
     private mutating func change(
         _ store: any Store, _ authorityKey: SigningKey,
         _ body: (inout RepositoryConfig, _ granted: [UInt32: EpochSecrets]) throws -> Void

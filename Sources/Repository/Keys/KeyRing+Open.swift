@@ -89,8 +89,9 @@ extension KeyRing {
         return try KeyRing(payload: payload, config: signed)
     }
 
-    /// Takes up a later generation that a writer made and crashed before it replaced `config`, and replaces it.
-    /// That the generation cannot be read, or the store not be written, is no reason not to read with this one.
+    /// Takes up a later generation that a writer made and crashed before it replaced `config`, and replaces
+    /// it. That the generation cannot be read, or the store not be written, is no reason not to read with
+    /// this one.
     private mutating func finishInterruptedChange(in store: any Store) throws {
         guard let latest = try? history(in: store).latest(from: signedConfig),
             latest.config.generation > config.generation
@@ -101,8 +102,8 @@ extension KeyRing {
 
     func history(in store: any Store) -> ConfigHistory { ConfigHistory(store: store, authority: authority) }
 
-    /// Takes up later generations of config: call it when an object names an unknown epoch or signer. Costs one
-    /// `stat` when there is none. Throws `.wrongKey` when the own key has been removed.
+    /// Takes up later generations of config: call it when an object names an unknown epoch or signer. Costs
+    /// one `stat` when there is none. Throws `.wrongKey` when the own key has been removed.
     public mutating func refresh(from store: any Store) throws {
         let latest = try history(in: store).latest(from: signedConfig)
         guard latest.config.generation > config.generation else { return }

@@ -3,7 +3,8 @@ import RepoBase
 
 /// Everything secret and public that an open repository holds in memory.
 ///
-/// A value: it shows one generation of config. `refresh` takes up later ones; changes of keys take up their own.
+/// A value: it shows one generation of config. `refresh` takes up later ones; changes of keys take up their
+/// own.
 public struct KeyRing: Sendable {
     var payload: KeyPayload
     var signedConfig: SignedConfig
@@ -69,7 +70,8 @@ public struct KeyRing: Sendable {
     /// Nil for an epoch that this generation of config does not know: `refresh` may find it.
     public func epochKeys(_ number: UInt32) -> EpochKeys? { epochs[number] }
 
-    /// The key that verifies the signatures of `id`; nil for one that this generation of config does not list.
+    /// The key that verifies the signatures of `id`; nil for one that this generation of config does not
+    /// list.
     public func verifyingKey(_ id: KeyID) -> [UInt8]? { entries[id]?.verifyingKey }
 
     /// What `id` may do, or might while it was active; nil for one that config does not list.

@@ -19,7 +19,8 @@ public struct MachineKeyFile: Sendable {
         self.secret = secret
     }
 
-    /// Parses the file's content; white space around the line is ignored. Throws `.wrongKey` for anything else.
+    /// Parses the file's content; white space around the line is ignored. Throws `.wrongKey` for anything
+    /// else.
     public init(parsing content: [UInt8]) throws(RepoError) {
         let line = String(decoding: content, as: UTF8.self)
         let words = line.split(whereSeparator: \.isWhitespace)

@@ -3,8 +3,8 @@ public import RepoBase
 
 /// The object `config`: what a repository is, who may use it, and under which keys (format.md, 3).
 ///
-/// It is signed by the repository's authority, whose private key every full key holds. Each change makes a new
-/// generation, which names the one before it by its hash.
+/// It is signed by the repository's authority, whose private key every full key holds. Each change makes a
+/// new generation, which names the one before it by its hash.
 public struct RepositoryConfig: Hashable, Sendable {
     public var repositoryID: RepositoryID
     /// When the repository was created, in seconds since 1970.

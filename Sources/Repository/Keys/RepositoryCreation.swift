@@ -13,8 +13,8 @@ public enum RepositoryCreation {
 
     /// Stores the first key, the first generation of config and, as the commit, `config`.
     ///
-    /// Throws `.conflict` when there is a repository already. An earlier creation that was interrupted before its
-    /// commit is finished when the password is the same.
+    /// Throws `.conflict` when there is a repository already. An earlier creation that was interrupted before
+    /// its commit is finished when the password is the same.
     public static func create(
         in store: any Store, _ protection: KeyProtection, profiles: [ChunkerProfile], label: String = "",
         scrypt: ScryptParameters = .standard, stamp: JournalStamp = .now()
@@ -68,8 +68,8 @@ public enum RepositoryCreation {
         let unfinished = RepoError(
             .conflict, "an earlier 'repo init' in \(store.location) did not finish, or is running now",
             advice:
-                "Run it again with the password of that time. If nobody knows it, and \(store.location) holds "
-                + "no packs, delete what is below configs/ and keys/.")
+                "Run it again with the password of that time. If nobody knows it, and "
+                + "\(store.location) holds no packs, delete what is below configs/ and keys/.")
         guard case .password(let password) = protection else { throw unfinished }
         let config = try store.get(key, atMost: RepositoryConfig.byteLimit)
         for object in try store.list(WrappedKey.prefix) {

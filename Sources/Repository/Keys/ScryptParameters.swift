@@ -1,4 +1,5 @@
-/// How costly it is to try a password (RFC 7914): 128 × N × r bytes of memory, and time in proportion to N × r × p.
+/// How costly it is to try a password (RFC 7914): 128 × N × r bytes of memory, and time in proportion to N ×
+/// r × p.
 public struct ScryptParameters: Hashable, Sendable {
     public let log2N: UInt8
     public let r: UInt8

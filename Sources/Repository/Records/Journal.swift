@@ -16,8 +16,8 @@ public struct JournalStamp: Hashable, Sendable {
         self.user = user
     }
 
-    /// This machine's clock and name (gethostname), and the name of the effective user, or its number where it
-    /// has no name.
+    /// This machine's clock and name (gethostname), and the name of the effective user, or its number where
+    /// it has no name.
     public static func now() -> JournalStamp {
         var name = [CChar](repeating: 0, count: 256)
         let named = gethostname(&name, name.count - 1) == 0
@@ -40,7 +40,8 @@ public struct JournalStamp: Hashable, Sendable {
     }
 }
 
-/// The record of deletions, repairs and changes of keys: objects that are created and never changed (format.md, 9).
+/// The record of deletions, repairs and changes of keys: objects that are created and never changed
+/// (format.md, 9).
 public enum Journal {
     public static let prefix = "journal/"
 

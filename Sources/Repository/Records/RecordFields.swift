@@ -15,8 +15,8 @@ public struct RecordFields: Hashable, Sendable {
     /// The kernel's id of the boot that a writer runs in (`/proc/sys/kernel/random/boot_id`).
     public var bootID: String?
     public var processID: UInt64?
-    /// When the process started, in clock ticks since the boot; with `processID` and `bootID` it names a process
-    /// for good.
+    /// When the process started, in clock ticks since the boot; with `processID` and `bootID` it names a
+    /// process for good.
     public var processStart: UInt64?
 
     public init(time: Int64) { self.time = time }

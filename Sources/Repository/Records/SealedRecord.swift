@@ -1,13 +1,13 @@
 public import BlobEngine
 public import RepoBase
 
-/// A small object that any key of the repository reads and writes: an entry of the journal, a hold, a writer's
-/// registration, a list of the collector (format.md, 9 and 10).
+/// A small object that any key of the repository reads and writes: an entry of the journal, a hold, a
+/// writer's registration, a list of the collector (format.md, 9 and 10).
 ///
 /// Sealed with the index key of an epoch and signed by the key that wrote it.
 public struct SealedRecord: Hashable, Sendable {
-    /// What a record is about. Each kind has a magic and a signature context of its own, so that one cannot pass
-    /// for another.
+    /// What a record is about. Each kind has a magic and a signature context of its own, so that one cannot
+    /// pass for another.
     public enum Kind: Hashable, Sendable, CaseIterable {
         case journal
         case hold
@@ -69,8 +69,9 @@ public struct SealedRecord: Hashable, Sendable {
         encode(kind, fields, epoch: keyRing.currentEpoch, signer: keyRing.signer)
     }
 
-    /// Verifies, opens and decodes. Throws `.damaged`, naming `object`; an epoch or signer that the key ring does
-    /// not know is damage too, so callers `refresh` it first where others may have changed keys meanwhile.
+    /// Verifies, opens and decodes. Throws `.damaged`, naming `object`; an epoch or signer that the key ring
+    /// does not know is damage too, so callers `refresh` it first where others may have changed keys
+    /// meanwhile.
     public static func decode(
         _ kind: Kind, _ bytes: [UInt8], object: String, keyRing: KeyRing
     ) throws(RepoError) -> SealedRecord {

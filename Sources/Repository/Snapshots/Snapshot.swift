@@ -75,9 +75,10 @@ public struct SnapshotStatistics: Hashable, Sendable {
     public init() {}
 
     /// In the order in which they are stored.
-    static let order: [any WritableKeyPath<SnapshotStatistics, UInt64> & Sendable] = [
-        \.bytesRead, \.bytesAdded, \.bytesStored, \.filesNew, \.filesChanged, \.filesUnmodified,
-        \.directories,
-        \.otherEntries, \.errors, \.duration, \.logicalBytes,
-    ]
+    static var order: [WritableKeyPath<SnapshotStatistics, UInt64>] {
+        [
+            \.bytesRead, \.bytesAdded, \.bytesStored, \.filesNew, \.filesChanged, \.filesUnmodified,
+            \.directories, \.otherEntries, \.errors, \.duration, \.logicalBytes,
+        ]
+    }
 }

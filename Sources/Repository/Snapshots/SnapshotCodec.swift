@@ -16,11 +16,11 @@ public enum SnapshotCodec {
     private static let dataKeyCount = 32
     private static let envelopeCount = dataKeyCount + Envelope.overheadByteCount
 
-    /// The object's bytes, whose hash is the snapshot's id. Any key can make one, with a data key that it then
-    /// forgets.
+    /// The object's bytes, whose hash is the snapshot's id. Any key can make one, with a data key that it
+    /// then forgets.
     ///
-    /// Throws `.failed` when the snapshot is larger than a reader takes, or when what was sealed does not open to
-    /// what it was.
+    /// Throws `.failed` when the snapshot is larger than a reader takes, or when what was sealed does not
+    /// open to what it was.
     public static func encode(
         _ snapshot: Snapshot, epoch: EpochKeys, signer: SigningKey
     ) throws(RepoError) -> [UInt8] {
@@ -50,8 +50,9 @@ public enum SnapshotCodec {
 
     /// Verifies, opens and decodes. The caller has compared the object's name with the hash of `bytes`.
     ///
-    /// Throws `.wrongKey` for a writer's key ring, `.damaged` naming `object` for the rest; an epoch or signer that
-    /// the key ring does not know is damage too, so callers `refresh` it first where keys may have changed.
+    /// Throws `.wrongKey` for a writer's key ring, `.damaged` naming `object` for the rest; an epoch or
+    /// signer that the key ring does not know is damage too, so callers `refresh` it first where keys may
+    /// have changed.
     public static func decode(
         _ bytes: [UInt8], object: String, keyRing: KeyRing
     ) throws(RepoError) -> Snapshot {

@@ -1,0 +1,106 @@
+import BlobEngine
+import RepoBase
+import Repository
+import Storage
+import Testing
+
+/// Every byte of what a store holds may be changed by whoever runs it.
+@Suite struct KeyDamageTests {
+    static let config = StoreKey("config")
+
+    @Test func `every changed byte of config is damage`() throws {
+        var (store, keyRing) = try KeyFixtures.create()
+        let machine = try keyRing.addMachineKey(to: store)
+        let bytes = try store.bytes(Self.config)
+        for index in bytes.indices {
+            for mask: UInt8 in [0x01, 0x80] {
+                var changed = bytes
+                changed[index] ^= mask
+                try store.put(Self.config, changed, .replace)
+                #expect(code { _ = try KeyRing.open(store, machine.credentials) } == .damaged, "\(index)")
+            }
+            if index % 16 == 0 {
+                #expect(
+                    code { _ = try KeyRing.open(store, .password(KeyFixtures.password)) } == .damaged,
+                    "\(index)")
+            }
+        }
+    }
+
+    @Test func `config cut short or with bytes behind it is damage`() throws {
+        var (store, keyRing) = try KeyFixtures.create()
+        let machine = try keyRing.addMachineKey(to: store)
+        let bytes = try store.bytes(Self.config)
+        for count in bytes.indices {
+            try store.put(Self.config, Array(bytes[..<count]), .replace)
+            #expect(code { _ = try KeyRing.open(store, machine.credentials) } == .damaged, "\(count)")
+        }
+        try store.put(Self.config, bytes + [0], .replace)
+        #expect(code { _ = try KeyRing.open(store, machine.credentials) } == .damaged)
+    }
+
+    @Test func `config of another repository is refused`() throws {
+        let (store, _) = try KeyFixtures.create()
+        let (other, _) = try KeyFixtures.create()
+        try store.put(Self.config, other.bytes(Self.config), .replace)
+        #expect(code { _ = try KeyRing.open(store, .password(KeyFixtures.password)) } == .damaged)
+    }
+
+    /// Damage that shows is said to be damage; the rest cannot be told from a wrong password or key.
+    @Test(arguments: [KeyKind.password, .machine])
+    func `every changed byte of a key's object is refused`(kind: KeyKind) throws {
+        var (store, keyRing) = try KeyFixtures.create()
+        let credentials: Credentials
+        let key: StoreKey
+        switch kind {
+        case .password:
+            (credentials, key) = (.password(KeyFixtures.password), StoreKey("keys/\(keyRing.keyID)"))
+        case .machine:
+            let added = try keyRing.addMachineKey(to: store)
+            (credentials, key) = (added.credentials, StoreKey("keys/\(added.id)"))
+        }
+        let bytes = try store.bytes(key)
+        #expect(bytes.count == 61 + 208 + 16)
+        for index in bytes.indices {
+            var changed = bytes
+            changed[index] ^= 1
+            try store.put(key, changed, .replace)
+            let result = code { _ = try KeyRing.open(store, credentials) }
+            #expect(result == .wrongKey || (index < 17 && result == .damaged), "\(index)")
+            // Magic and version.
+            if index < 12 { #expect(result == .damaged, "\(index)") }
+        }
+        for count in bytes.indices {
+            try store.put(key, Array(bytes[..<count]), .replace)
+            let result = code { _ = try KeyRing.open(store, credentials) }
+            #expect(result == (count < 61 ? .damaged : .wrongKey), "\(count)")
+        }
+        try store.put(key, bytes, .replace)
+        #expect(code { _ = try KeyRing.open(store, credentials) } == nil)
+    }
+
+    @Test func `a key's object under another key's name is refused`() throws {
+        var (store, keyRing) = try KeyFixtures.create()
+        let one = try keyRing.addMachineKey(to: store)
+        let two = try keyRing.addMachineKey(to: store)
+        try store.put(StoreKey("keys/\(two.id)"), store.bytes(StoreKey("keys/\(one.id)")), .replace)
+        #expect(code { _ = try KeyRing.open(store, two.credentials) } == .wrongKey)
+        let own = try store.bytes(StoreKey("keys/\(keyRing.keyID)"))
+        try store.delete(StoreKey("keys/\(keyRing.keyID)"))
+        try store.put(StoreKey("keys/\(one.id)"), own, .replace)
+        #expect(code { _ = try KeyRing.open(store, .password(KeyFixtures.password)) } == .damaged)
+    }
+
+    @Test func `scrypt parameters beyond the limits are refused before they cost anything`() throws {
+        let (store, keyRing) = try KeyFixtures.create()
+        let key = StoreKey("keys/\(keyRing.keyID)")
+        for parameters: [UInt8] in [
+            [22, 32, 16], [63, 8, 1], [9, 8, 1], [15, 0, 1], [15, 33, 1], [15, 8, 17],
+        ] {
+            var changed = try store.bytes(key)
+            changed.replaceSubrange(14..<17, with: parameters)
+            try store.put(key, changed, .replace)
+            #expect(code { _ = try KeyRing.open(store, .password(KeyFixtures.password)) } == .damaged)
+        }
+    }
+}

@@ -1,0 +1,78 @@
+@testable import BlobEngine
+
+/// Chunking as format.md, 11.1 and 11.2 spell it out, byte by byte: slow, and written from the page alone.
+enum ChunkingReference {
+    static func candidates(_ table: GearTable, _ content: [UInt8]) -> [Candidate] {
+        var found: [Candidate] = []
+        var h: UInt64 = 0
+        for (index, byte) in content.enumerated() {
+            h = (h << 1) &+ table.words[Int(byte)]
+            if h >> 57 == 0 { found.append(Candidate(position: UInt32(index + 1), hash: h)) }
+        }
+        return found
+    }
+
+    static func chunks(_ table: GearTable, _ content: [UInt8], _ profile: ChunkProfile) -> [CutChunk] {
+        var chunks: [CutChunk] = []
+        var h: UInt64 = 0
+        var length = 0
+        var seen: Set<UInt32> = []
+        func end() {
+            var values = SIMD32<UInt32>.zero
+            for (rank, value) in seen.sorted().prefix(32).enumerated() { values[rank] = value }
+            chunks.append(CutChunk(length: length, sketch: Sketch(values: values)))
+            length = 0
+            seen = []
+        }
+        for byte in content {
+            h = (h << 1) &+ table.words[Int(byte)]
+            length += 1
+            let zeros = h.leadingZeroBitCount
+            if zeros >= 7, length >= 64 {
+                var x = UInt32(truncatingIfNeeded: h >> 8) &* 0x9E37_79B1
+                x ^= x >> 15
+                x = x &* 0x85EB_CA77
+                seen.insert(max(x, 1))
+            }
+            let bits = length < profile.normal ? profile.strictBits : profile.looseBits
+            if length == profile.maximum || (length >= profile.minimum && zeros >= bits) { end() }
+        }
+        if length > 0 { end() }
+        return chunks
+    }
+
+    /// Scans and cuts in segments of the given lengths, as the pipeline does.
+    static func cut(
+        _ table: GearTable, _ content: [UInt8], _ profile: ChunkProfile, segments: [Int]
+    ) -> [CutChunk] {
+        var chunks: [CutChunk] = []
+        var cutter = ChunkCutter(profile: profile)
+        var buffer = CandidateBuffer()
+        content.withUnsafeBufferPointer { bytes in
+            var done = 0
+            for (index, length) in segments.enumerated() {
+                buffer.removeAll()
+                CandidateScanner.scan(
+                    table, base: bytes.baseAddress! + done, count: length, before: min(done, 63), into: &buffer)
+                done += length
+                cutter.feed(
+                    candidates: buffer, segmentLength: length, isLast: index == segments.count - 1
+                ) { chunks.append($0) }
+            }
+            precondition(done == content.count)
+        }
+        return chunks
+    }
+
+    /// Random lengths, 0 among them, that add up to `total`.
+    static func segments(_ total: Int, longest: Int, _ random: inout GeneratedBytes) -> [Int] {
+        var lengths: [Int] = []
+        var rest = total
+        while rest > 0 {
+            let length = min(rest, Int.random(in: 0...longest, using: &random))
+            lengths.append(length)
+            rest -= length
+        }
+        return lengths.isEmpty ? [0] : lengths
+    }
+}

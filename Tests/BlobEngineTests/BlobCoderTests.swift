@@ -103,8 +103,9 @@ extension BlobCoder {
         // Nine tenths new noise: the base saves too little.
         let mixed = random.noise(180_000) + base[..<20_000]
         let (encoding, bytes) = try coder.encode(Array(mixed), bases: [base])
-        #expect(try coder.decode(bytes, encoding, rawLength: 200_000, bases: encoding == .delta ? [base] : [])
-            == Array(mixed))
+        #expect(
+            try coder.decode(bytes, encoding, rawLength: 200_000, bases: encoding == .delta ? [base] : [])
+                == Array(mixed))
         #expect(try coder.encode(random.rows(1000), bases: [[]]).encoding == .zstd)
     }
 
@@ -150,7 +151,8 @@ extension BlobCoder {
     }
 
     /// What a decoder must refuse with an error that names the object.
-    func expectDamaged(_ bytes: [UInt8], _ encoding: BlobEncoding = .zstd, length: Int, bases: [[UInt8]] = []) {
+    func expectDamaged(_ bytes: [UInt8], _ encoding: BlobEncoding = .zstd, length: Int, bases: [[UInt8]] = [])
+    {
         let error = #expect(throws: RepoError.self) {
             _ = try coder.decode(bytes, encoding, rawLength: length, bases: bases)
         }

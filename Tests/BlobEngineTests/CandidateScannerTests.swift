@@ -1,5 +1,6 @@
-@testable import BlobEngine
 import Testing
+
+@testable import BlobEngine
 
 @Suite struct CandidateScannerTests {
     static let table = GearTable(chunkerSecret: Array(0..<32))
@@ -63,6 +64,6 @@ import Testing
         let chunks = ChunkingReference.cut(Self.table, content, .stream, segments: [content.count])
         #expect(chunks.map(\.length) == Golden.streamLengths)
         let first = try #require(chunks.first)
-        #expect((0..<4).map { first.sketch.values[$0] } == Golden.firstSketch)
+        #expect((0..<4).map { first.sketch[$0] } == Golden.firstSketch)
     }
 }

@@ -17,22 +17,25 @@ enum ChunkingReference {
         var h: UInt64 = 0
         var length = 0
         var seen: Set<UInt32> = []
+        var previous: UInt64?
         func end() {
-            var values = SIMD32<UInt32>.zero
-            for (rank, value) in seen.sorted().prefix(32).enumerated() { values[rank] = value }
-            chunks.append(CutChunk(length: length, sketch: Sketch(values: values)))
+            chunks.append(CutChunk(length: length, sketch: Sketch(seen.sorted().prefix(48))))
             length = 0
             seen = []
+            previous = nil
         }
         for byte in content {
             h = (h << 1) &+ table.words[Int(byte)]
             length += 1
             let zeros = h.leadingZeroBitCount
             if zeros >= 7, length >= 64 {
-                var x = UInt32(truncatingIfNeeded: h >> 8) &* 0x9E37_79B1
-                x ^= x >> 15
-                x = x &* 0x85EB_CA77
-                seen.insert(max(x, 1))
+                if let p = previous {
+                    var z = h &+ p &* 0x9E37_79B1_85EB_CA87
+                    z ^= z >> 32
+                    z = z &* 0xC2B2_AE3D_27D4_EB4F
+                    seen.insert(max(UInt32(truncatingIfNeeded: z >> 32), 1))
+                }
+                previous = h
             }
             let bits = length < profile.normal ? profile.strictBits : profile.looseBits
             if length == profile.maximum || (length >= profile.minimum && zeros >= bits) { end() }
@@ -53,7 +56,8 @@ enum ChunkingReference {
             for (index, length) in segments.enumerated() {
                 buffer.removeAll()
                 CandidateScanner.scan(
-                    table, base: bytes.baseAddress! + done, count: length, before: min(done, 63), into: &buffer)
+                    table, base: bytes.baseAddress! + done, count: length, before: min(done, 63),
+                    into: &buffer)
                 done += length
                 cutter.feed(
                     candidates: buffer, segmentLength: length, isLast: index == segments.count - 1

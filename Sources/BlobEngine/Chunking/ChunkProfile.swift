@@ -13,7 +13,7 @@ public struct ChunkProfile: Hashable, Sendable {
 
     /// For streams and files; the sizes are chosen in docs/adr/0002-chunk-sizes-and-deltas.md.
     public static let stream = ChunkProfile(
-        unchecked: 64 << 10, normal: 256 << 10, maximum: 1 << 20, strictBits: 18, looseBits: 16)
+        unchecked: 64 << 10, normal: 256 << 10, maximum: 512 << 10, strictBits: 18, looseBits: 16)
 
     /// Throws `damaged` for sizes that cannot work: a minimum below 4 KiB, sizes that do not ascend, a maximum
     /// above the 16 MiB that a blob may have, fewer loose bits than candidates have.
@@ -29,7 +29,8 @@ public struct ChunkProfile: Hashable, Sendable {
                     + "out of range")
         }
         self.init(
-            unchecked: minimum, normal: normal, maximum: maximum, strictBits: strictBits, looseBits: looseBits)
+            unchecked: minimum, normal: normal, maximum: maximum, strictBits: strictBits, looseBits: looseBits
+        )
     }
 
     private init(unchecked minimum: Int, normal: Int, maximum: Int, strictBits: Int, looseBits: Int) {

@@ -1,7 +1,7 @@
 /// Finds the chunks of an earlier content that a new chunk resembles: which chunk has which sketch value.
 ///
-/// Chunks are numbered from 0 in the order in which they were added. Takes 8 bytes for each value: 256 a chunk up
-/// to 128 Ki chunks (about 34 GB of content), then half the values are dropped each time the number of chunks
+/// Chunks are numbered from 0 in the order in which they were added. Takes 8 bytes for each value: 384 a chunk up
+/// to 85 Ki chunks (about 22 GB of content), then half the values are dropped each time the number of chunks
 /// doubles, down to 8 values and 64 bytes a chunk: the table stays below 32 MiB up to half a million chunks.
 public struct SketchTable: Sendable {
     /// Value in the upper half, number of the chunk in the lower: ascending, so one search finds a value's chunks
@@ -12,6 +12,10 @@ public struct SketchTable: Sendable {
     /// Values that repeat across a whole content say little: of one value only the chunks nearest to where one
     /// is expected are looked at.
     private static let chunksPerValue = 16
+    /// Unrelated chunks of one table still share a value or two, and each base costs time: with a best match below
+    /// this, no more than two are worth trying.
+    private static let relatedValueCount = 4
+    private static let unrelatedLimit = 2
     /// In larger tables one value in common is more often chance than kinship.
     private static let largeChunkCount = 1 << 15
 
@@ -28,8 +32,9 @@ public struct SketchTable: Sendable {
         guard !entries.isEmpty, !sketch.isEmpty, limit > 0 else { return [] }
         var candidates = sharing(sketch, near: expected)
         let minimum = chunkCount < Self.largeChunkCount ? 1 : 2
-        var uncovered = UInt32.max
+        var uncovered = UInt64.max
         var matches: [Int] = []
+        var limit = limit
         while matches.count < limit {
             var best: Shared?
             for candidate in candidates where (candidate.values & uncovered).nonzeroBitCount >= minimum {
@@ -38,6 +43,9 @@ public struct SketchTable: Sendable {
                 }
             }
             guard let best else { break }
+            if matches.isEmpty, best.values.nonzeroBitCount < Self.relatedValueCount {
+                limit = min(limit, Self.unrelatedLimit)
+            }
             matches.append(best.chunk)
             uncovered &= ~best.values
             candidates.removeAll { $0.values & uncovered == 0 }
@@ -48,9 +56,9 @@ public struct SketchTable: Sendable {
     /// A chunk, and as a mask which of the sketch's values it has.
     private struct Shared {
         let chunk: Int
-        var values: UInt32
+        var values: UInt64
 
-        func isBetter(than other: Shared, uncovered: UInt32, near expected: Int) -> Bool {
+        func isBetter(than other: Shared, uncovered: UInt64, near expected: Int) -> Bool {
             let gain = (values & uncovered).nonzeroBitCount
             let otherGain = (other.values & uncovered).nonzeroBitCount
             if gain != otherGain { return gain > otherGain }
@@ -68,7 +76,7 @@ public struct SketchTable: Sendable {
         var hits: [Shared] = []
         hits.reserveCapacity(4 * Sketch.valueCount)
         for rank in 0..<Sketch.valueCount {
-            let value = UInt64(sketch.values[rank])
+            let value = UInt64(sketch[rank])
             if value == 0 { break }
             let first = lowerBound(value << 32)
             guard first < entries.count, entries[first] >> 32 == value else { continue }
@@ -91,7 +99,7 @@ public struct SketchTable: Sendable {
                 if below == nil && above == nil { break }
             }
             for entry in entries[low..<high] {
-                hits.append(Shared(chunk: Int(UInt32(truncatingIfNeeded: entry)), values: 1 << UInt32(rank)))
+                hits.append(Shared(chunk: Int(UInt32(truncatingIfNeeded: entry)), values: 1 << UInt64(rank)))
             }
         }
         hits.sort { $0.chunk < $1.chunk }
@@ -147,7 +155,7 @@ public struct SketchTable: Sendable {
         public mutating func add(_ sketch: Sketch) {
             if entries.count >= capacity, ranks > Self.fewestRanks { thin() }
             for rank in 0..<ranks {
-                let value = sketch.values[rank]
+                let value = sketch[rank]
                 if value == 0 { break }
                 entries.append(UInt64(value) << 32 | UInt64(UInt32(truncatingIfNeeded: chunkCount)))
             }
@@ -156,7 +164,7 @@ public struct SketchTable: Sendable {
 
         /// Keeps the lower half of each chunk's values: they were appended together, ascending.
         private mutating func thin() {
-            ranks /= 2
+            ranks = max(ranks / 2, Self.fewestRanks)
             var kept = 0
             var rank = 0
             var previous: UInt32?

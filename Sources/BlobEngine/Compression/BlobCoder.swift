@@ -39,42 +39,53 @@ public final class BlobCoder {
         let worthwhile = min(out.count, raw.count - raw.count / 50 - 1)
         guard worthwhile > 0 else { return (.plain, 0) }
         let room = UnsafeMutableRawBufferPointer(rebasing: out[..<worthwhile])
-        if let count = try encodeDelta(raw, bases: bases, into: room) { return (.delta, count) }
-        let count = try compressor.compress(
-            raw, prefix: UnsafeRawBufferPointer(start: nil, count: 0),
-            parameters: .alone(level: effectiveLevel(raw, scratch: room)), into: room)
+        if let delta = try compressDelta(raw, bases: bases, into: room) {
+            // Hardly anything compresses to a thirty-second on its own: no need to try.
+            if delta <= raw.count / 32 { return (.delta, delta) }
+            // Compression alone must do it in a third more, or the delta stands. It writes behind the delta.
+            let limit = delta + delta / 3
+            let behind = UnsafeMutableRawBufferPointer(
+                rebasing: room[delta..<min(room.count, delta + limit)])
+            let alone = try compressor.compress(
+                raw, prefix: Self.noPrefix, parameters: .alone(level: 1), into: behind)
+            guard let alone else {
+                // A delta of more than three sevenths leaves too little room to tell: both are poor.
+                if behind.count == limit { return (.delta, delta) }
+                return try encodeAlone(raw, into: room)
+            }
+            if level == 1 {
+                room.baseAddress!.copyMemory(from: behind.baseAddress!, byteCount: alone)
+                return (.zstd, alone)
+            }
+        }
+        return try encodeAlone(raw, into: room)
+    }
+
+    private func encodeAlone(
+        _ raw: UnsafeRawBufferPointer, into room: UnsafeMutableRawBufferPointer
+    ) throws(RepoError) -> (encoding: BlobEncoding, count: Int) {
+        let parameters = try CompressionParameters.alone(level: effectiveLevel(raw, scratch: room))
+        let count = try compressor.compress(raw, prefix: Self.noPrefix, parameters: parameters, into: room)
         return count.map { (.zstd, $0) } ?? (.plain, 0)
     }
 
-    /// Nil when a delta does not pay.
-    private func encodeDelta(
+    /// The length of the delta; nil without bases, and when it does not fit.
+    private func compressDelta(
         _ raw: UnsafeRawBufferPointer, bases: [UnsafeRawBufferPointer],
         into room: UnsafeMutableRawBufferPointer
     ) throws(RepoError) -> Int? {
         let prefix = joined(bases)
         guard !prefix.isEmpty else { return nil }
-        let delta = try deltaCompressor.compress(
+        return try deltaCompressor.compress(
             raw, prefix: prefix,
             parameters: .delta(level: level, totalLength: prefix.count + raw.count), into: room)
-        guard let delta else { return nil }
-        // Hardly anything compresses to a thirty-second on its own: no need to try.
-        if delta <= raw.count / 32 { return delta }
-        // What compression alone would need decides; it may write behind the delta, or give up for lack of room.
-        let limit = delta + delta / 3
-        let behind = UnsafeMutableRawBufferPointer(rebasing: room[min(delta, room.count)...])
-        guard behind.count >= limit else {
-            // Too little room to compare means that the delta is more than 3/7 of the blob.
-            return nil
-        }
-        let alone = try compressor.compress(
-            raw, prefix: UnsafeRawBufferPointer(start: nil, count: 0), parameters: .alone(level: 1),
-            into: UnsafeMutableRawBufferPointer(rebasing: behind[..<limit]))
-        return alone == nil ? delta : nil
     }
+
+    private static var noPrefix: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
 
     /// The bases in one piece: copied, unless there is only one.
     private func joined(_ parts: [UnsafeRawBufferPointer]) -> UnsafeRawBufferPointer {
-        if parts.count <= 1 { return parts.first ?? UnsafeRawBufferPointer(start: nil, count: 0) }
+        if parts.count <= 1 { return parts.first ?? Self.noPrefix }
         let total = parts.reduce(0) { $0 + $1.count }
         if bases.capacity < total { bases = AlignedBuffer(capacity: total) }
         bases.count = 0
@@ -98,8 +109,7 @@ public final class BlobCoder {
             let bytes = UnsafeRawBufferPointer(rebasing: raw[start..<(start + sample)])
             let room = UnsafeMutableRawBufferPointer(rebasing: scratch[..<(sample - sample / 32)])
             let count = try compressor.compress(
-                bytes, prefix: UnsafeRawBufferPointer(start: nil, count: 0), parameters: .alone(level: 1),
-                into: room)
+                bytes, prefix: Self.noPrefix, parameters: .alone(level: 1), into: room)
             if count != nil { return level }
         }
         return 1
@@ -119,7 +129,8 @@ public final class BlobCoder {
         guard rawLength >= 0, rawLength <= Self.maximumRawLength else {
             throw .damaged(object, "its length of \(rawLength) bytes is above the limit of 16 MiB")
         }
-        guard encoding == .delta ? !bases.isEmpty && bases.count <= Self.maximumBaseCount : bases.isEmpty else {
+        guard encoding == .delta ? !bases.isEmpty && bases.count <= Self.maximumBaseCount : bases.isEmpty
+        else {
             throw .damaged(object, "it has \(bases.count) bases, which does not fit its encoding")
         }
         let target = UnsafeMutableRawBufferPointer(start: out, count: rawLength)

@@ -50,7 +50,7 @@ public struct ContentList: Hashable, Sendable {
         for entry in entries { if let id = entry.id { writer.hash(id) } }
         if withSketches {
             for entry in entries where entry.id != nil {
-                for index in 0..<Sketch.valueCount { writer.u32(entry.sketch.values[index]) }
+                for rank in 0..<Sketch.valueCount { writer.u32(entry.sketch[rank]) }
             }
         }
         return writer.bytes
@@ -89,9 +89,8 @@ public struct ContentList: Hashable, Sendable {
         for index in 0..<count where entries[index].id != nil { entries[index].id = try reader.hash() }
         if flags == 1 {
             for index in 0..<count where entries[index].id != nil {
-                var values = SIMD32<UInt32>()
-                for lane in 0..<Sketch.valueCount { values[lane] = try reader.u32() }
-                entries[index].sketch = Sketch(values: values)
+                let bytes = try reader.raw(Sketch.byteCount)
+                entries[index].sketch = bytes.withUnsafeBytes { Sketch(loadingFrom: $0.baseAddress!) }
             }
         }
         try reader.expectEnd()

@@ -93,7 +93,7 @@ extension Store {
     /// The whole object, in one version even when it is being replaced. Throws `.damaged` when it is larger
     /// than `limit` bytes.
     public func get(_ key: StoreKey, atMost limit: Int) throws -> [UInt8] {
-        while true {
+        for _ in 0..<100 {
             guard let object = try stat(key) else { throw StoreError.notFound(key, in: location) }
             guard object.size <= UInt64(limit) else {
                 throw RepoError.damaged("\(key)", "it has \(object.size) bytes, more than \(limit)")
@@ -101,11 +101,12 @@ extension Store {
             // One byte more tells whether a longer version has taken its place since.
             let size = Int(object.size)
             let bytes = try [UInt8](unsafeUninitializedCapacity: size + 1) { buffer, count in
-                count = try read(
-                    key, at: 0, into: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: size + 1))
+                let whole = UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: size + 1)
+                count = try read(key, at: 0, into: whole)
             }
             if bytes.count <= size { return bytes }
         }
+        throw RepoError.damaged("\(key)", "it has more bytes than the store tells, each time it is read")
     }
 
     public func put(_ key: StoreKey, _ bytes: [UInt8], _ mode: PutMode) throws {

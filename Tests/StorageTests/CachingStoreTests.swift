@@ -124,19 +124,22 @@ struct CachingStoreTests {
 
     @Test("What was being fetched while it was deleted is not kept")
     func fetchedWhileDeleted() throws {
-        let bytes = [UInt8](repeating: 9, count: 50)
-        let key = Self.key(bytes)
-        try base.put(key, bytes, .create)
+        let key = StoreKey("index/one")
+        try base.put(key, [1, 2, 3], .create)
+        // Verification comes between fetching and keeping.
         let deleting = Monitor<CachingStore?>(nil)
-        let faulting = FaultingStore(base) { operation in
-            if operation.kind == .stat { try? deleting.withLock { $0 }?.delete(key) }
-            return nil
+        let store = try CachingStore(base, directory: folder.path + "/cache", maximumBytes: 1 << 20) {
+            key, _ in
+            let store = deleting.withLock { store in
+                defer { store = nil }
+                return store
+            }
+            try? store?.delete(key)
+            return true
         }
-        // The deletion comes between the status and the bytes in one round, and before both in the next.
-        let store = try cache(faulting)
         deleting.withLock { $0 = store }
-        #expect(code { _ = try store.get(key, atMost: 50) } == .notFound)
+        #expect(try store.get(key, atMost: 9) == [1, 2, 3])
         #expect(try store.stat(key) == nil)
-        deleting.withLock { $0 = nil }
+        #expect(code { _ = try store.get(key, atMost: 9) } == .notFound)
     }
 }

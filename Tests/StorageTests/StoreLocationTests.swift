@@ -74,4 +74,15 @@ struct GetTests {
         }
         #expect(try store.get(key, atMost: 1000) == [UInt8](repeating: 2, count: 400))
     }
+
+    @Test("A store that tells wrong sizes does not hold up its reader for ever")
+    func wrongSizes() throws {
+        let key = StoreKey("config")
+        let base = MemoryStore()
+        let store = FaultingStore(base) { operation in
+            try? base.put(key, [UInt8](repeating: 0, count: operation.kind == .read ? 2 : 1), .replace)
+            return nil
+        }
+        #expect(code { _ = try store.get(key, atMost: 9) } == .damaged)
+    }
 }

@@ -51,9 +51,10 @@ struct CachingStoreTests {
     func passing() throws {
         let bytes = [UInt8](repeating: 3, count: 100)
         let large = [UInt8](repeating: 3, count: 600_000)
-        let false_ = StoreKey("index/not-this")
-        for (key, bytes) in [(Self.key(bytes, "writers/"), bytes), (Self.key(large), large), (false_, bytes)]
-        {
+        let misnamed = StoreKey("index/not-this")
+        for (key, bytes) in [
+            (Self.key(bytes, "writers/"), bytes), (Self.key(large), large), (misnamed, bytes),
+        ] {
             try base.put(key, bytes, .create)
             let store = try cache()
             for _ in 0..<2 {

@@ -70,7 +70,7 @@ public struct ByteReader {
     /// A varint that must not exceed `limit`.
     public mutating func varint(atMost limit: Int, _ what: String) throws(RepoError) -> Int {
         let value = try varint()
-        guard value <= UInt64(limit) else { throw fail("\(what) is \(value), more than \(limit)") }
+        guard limit >= 0, value <= UInt64(limit) else { throw fail("\(what) is \(value), more than \(limit)") }
         return Int(value)
     }
 

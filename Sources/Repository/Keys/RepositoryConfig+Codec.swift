@@ -91,7 +91,7 @@ extension RepositoryConfig {
         return (Array(bytes[..<headerCount]), body, signature)
     }
 
-    private static func decodeBody(_ body: [UInt8], object: String) throws(RepoError) -> RepositoryConfig {
+    static func decodeBody(_ body: [UInt8], object: String) throws(RepoError) -> RepositoryConfig {
         var reader = ByteReader(body, object: object)
         var repositoryID: RepositoryID?
         var created: Int64 = 0

@@ -90,7 +90,9 @@ public struct ContentList: Hashable, Sendable {
         if flags == 1 {
             for index in 0..<count where entries[index].id != nil {
                 let bytes = try reader.raw(Sketch.byteCount)
-                entries[index].sketch = bytes.withUnsafeBytes { Sketch(loadingFrom: $0.baseAddress!) }
+                let sketch = bytes.withUnsafeBytes { Sketch(loadingFrom: $0.baseAddress!) }
+                // One form for each list: a sketch without its lowest value is none.
+                entries[index].sketch = sketch.isEmpty ? .empty : sketch
             }
         }
         try reader.expectEnd()

@@ -1,0 +1,16 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Built by tools/fuzz with libFuzzer and the address sanitizer. One program; FUZZ_TARGET chooses the parser.
+let package = Package(
+    name: "Fuzz",
+    dependencies: [.package(name: "repo", path: "..")],
+    targets: [
+        .executableTarget(
+            name: "FuzzTargets",
+            dependencies: [
+                .product(name: "BlobEngine", package: "repo"), .product(name: "Repository", package: "repo"),
+            ],
+            swiftSettings: [.unsafeFlags(["-parse-as-library"])])
+    ]
+)

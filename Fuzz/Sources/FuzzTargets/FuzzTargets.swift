@@ -1,0 +1,77 @@
+@testable import BlobEngine
+import Glibc
+import RepoBase
+@testable import Repository
+
+/// Every parser of bytes that nobody vouches for. Each must throw or return: never trap, never allocate more than its
+/// input and the format's limits allow.
+enum FuzzTarget: String, CaseIterable {
+    case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, zstd, delta
+
+    static let chosen: FuzzTarget = {
+        let name = getenv("FUZZ_TARGET").map { String(cString: $0) } ?? ""
+        guard let target = FuzzTarget(rawValue: name) else {
+            print("FUZZ_TARGET must be one of \(allCases.map(\.rawValue))")
+            exit(2)
+        }
+        return target
+    }()
+
+    func run(_ bytes: [UInt8]) {
+        switch self {
+        case .trailer:
+            _ = try? PackTrailer(bytes, packSize: 1 << 20, object: "trailer")
+            _ = try? PackTrailer(Array(bytes.suffix(196)), packSize: UInt64(bytes.count), object: "trailer")
+        case .directory:
+            guard bytes.count >= 8 else { return }
+            let count = Int(bytes[0]) | Int(bytes[1]) << 8 | Int(bytes[2]) << 16
+            let end = UInt64(bytes[3]) | UInt64(bytes[4]) << 8 | UInt64(bytes[5]) << 16 | UInt64(bytes[6]) << 24
+            guard
+                let blobs = try? PackDirectory.decode(
+                    Array(bytes[7...]), count: count, end: end, object: "directory")
+            else { return }
+            precondition(PackDirectory.encode(blobs) == Array(bytes[7...]), "a directory has two forms")
+        case .index:
+            guard let segment = try? IndexSegment.decodeBody(bytes, object: "segment") else { return }
+            precondition(segment.encodeBody() == bytes, "a segment has two forms")
+        case .tree:
+            guard case .leaf(let entries)? = try? TreeCodec.decode(bytes, object: "tree") else { return }
+            let again = try? TreeCodec.decode(TreeCodec.encode(leaf: entries), object: "tree")
+            precondition(again == .leaf(entries), "a tree does not survive its own encoding")
+        case .list:
+            guard let list = try? ContentList.decode(bytes, object: "list") else { return }
+            let again = try? ContentList.decode(list.encode(), object: "list")
+            precondition(again == list, "a list does not survive its own encoding")
+        case .snapshot: _ = try? Snapshot(bytes, object: "snapshot")
+        case .config: _ = try? RepositoryConfig.decodeBody(bytes, object: "config")
+        case .key: _ = try? WrappedKey(bytes, object: "key")
+        case .machinekey: _ = try? MachineKeyFile(parsing: bytes)
+        case .record: _ = try? RecordFields(bytes, object: "record")
+        case .zstd: decode(bytes, .zstd)
+        case .delta: decode(bytes, .delta)
+        }
+    }
+
+    /// The first three bytes are the length that the index claims.
+    private func decode(_ bytes: [UInt8], _ encoding: BlobEncoding) {
+        guard bytes.count >= 3 else { return }
+        let length = Int(bytes[0]) | Int(bytes[1]) << 8 | Int(bytes[2] & 3) << 16
+        let out = AlignedBuffer(capacity: max(1, length))
+        bytes.dropFirst(3).withUnsafeBytes { encoded in
+            Self.base.withUnsafeBytes { base in
+                _ = try? Self.coder.decode(
+                    encoded, encoding: encoding, rawLength: length, bases: encoding == .delta ? [base] : [],
+                    into: out.base, object: "blob")
+            }
+        }
+    }
+
+    nonisolated(unsafe) private static let coder = BlobCoder()
+    private static let base = Array("a base of a delta, some words of it again: a base of a delta, words of it".utf8)
+}
+
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+    FuzzTarget.chosen.run(Array(UnsafeBufferPointer(start: start, count: count)))
+    return 0
+}

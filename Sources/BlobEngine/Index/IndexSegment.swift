@@ -9,9 +9,12 @@ public struct IndexSegment: Sendable {
     public var blobs: [(pack: UInt32, record: BlobRecord)]
 
     public static let maximumBlobs = 1 << 20
+    public static let maximumSize = 256 << 20
     static let magic = Array("repoindx".utf8)
     static let version: UInt32 = 1
-    static let headerLength = 108
+    /// Bytes that the seal and the signature cover as they are.
+    static let headerLength = 44
+    static let bodyOffset = 108
     static let signatureContext = Array("repo index v1\0".utf8)
 
     public init(replaces: [ObjectID], packs: [PackRecord], blobs: [(pack: UInt32, record: BlobRecord)]) {
@@ -20,143 +23,68 @@ public struct IndexSegment: Sendable {
         self.blobs = blobs
     }
 
+    /// The object: sealed with the epoch's index key, signed. Traps beyond 2^20 blobs or 256 MiB.
     public func encode(epoch: EpochKeys, signer: SigningKey) -> [UInt8] {
-        var header = ByteWriter()
-        header.raw(Self.magic)
-        header.u32(Self.version)
-        header.u32(epoch.epoch)
+        var writer = ByteWriter()
+        writer.raw(Self.magic)
+        writer.u32(Self.version)
+        writer.u32(epoch.epoch)
         let nonce = SealingNonce.random()
-        header.raw(nonce.bytes)
-        header.raw(signer.id.bytes)
-        let body = AuthenticatedCipher(key: epoch.indexKey.bytes).seal(
-            nonce: nonce, associated: header.bytes, encodeBody())
-        let signature = signer.sign(Self.signatureContext + ObjectHasher.hash(body).bytes + header.bytes)
-        return header.bytes + signature + body
-    }
-
-    func encodeBody() -> [UInt8] {
-        var writer = ByteWriter(capacity: blobs.count * 60 + packs.count * 160)
-        writer.varint(replaces.count)
-        for id in replaces { writer.hash(id) }
-        writer.varint(packs.count)
-        for pack in packs { Self.write(pack, into: &writer) }
-        writer.varint(blobs.count)
-        for blob in blobs { writer.hash(blob.record.id) }
-        for blob in blobs { writer.varint(UInt64(blob.pack)) }
-        for blob in blobs { writer.u8(blob.record.type.rawValue << 4 | blob.record.encoding.rawValue) }
-        for blob in blobs { writer.varint(UInt64(blob.record.offset)) }
-        for blob in blobs { writer.varint(UInt64(blob.record.ordinal)) }
-        for blob in blobs { writer.varint(UInt64(blob.record.storedLength)) }
-        for blob in blobs { writer.varint(UInt64(blob.record.rawLength)) }
-        for blob in blobs where blob.record.encoding == .delta {
-            BlobColumns.write(blob.record.bases, into: &writer)
+        writer.raw(nonce.bytes)
+        writer.raw(signer.id.bytes)
+        let header = writer.bytes
+        // One buffer from the first byte to the last: a segment may have 60 MB.
+        var object = encodeBody(after: Self.bodyOffset, room: AuthenticatedCipher.tagByteCount)
+        precondition(object.count <= Self.maximumSize)
+        let cipher = AuthenticatedCipher(key: epoch.indexKey.bytes)
+        object.withUnsafeMutableBytes { object in
+            object.copyBytes(from: header)
+            let start = object.baseAddress! + Self.bodyOffset
+            let plain = UnsafeRawBufferPointer(
+                start: start, count: object.count - Self.bodyOffset - AuthenticatedCipher.tagByteCount)
+            header.withUnsafeBytes { associated in
+                cipher.seal(nonce: nonce, associated: associated, plaintext: plain, into: start)
+            }
+            let signature = signer.sign(Self.message(UnsafeRawBufferPointer(object)))
+            UnsafeMutableRawBufferPointer(rebasing: object[Self.headerLength..<Self.bodyOffset])
+                .copyBytes(from: signature)
         }
-        return writer.bytes
+        return object
     }
 
-    static func write(_ pack: PackRecord, into writer: inout ByteWriter) {
-        writer.hash(pack.id)
-        writer.varint(pack.size)
-        writer.u32(pack.seal.epoch)
-        writer.raw(pack.seal.envelope)
-        writer.raw(pack.seal.signer.bytes)
-        writer.u8(pack.isVerified ? 1 : 0)
+    /// What is signed.
+    private static func message(_ object: UnsafeRawBufferPointer) -> [UInt8] {
+        let body = UnsafeRawBufferPointer(rebasing: object[bodyOffset...])
+        return signatureContext + ObjectHasher.hash(body).bytes + Array(object[..<headerLength])
     }
 
-    static func readPack(_ reader: inout ByteReader) throws(RepoError) -> PackRecord {
-        let id = try reader.hash()
-        let size = try reader.varint()
-        let epoch = try reader.u32()
-        let envelope = Array(try reader.raw(PackSeal.envelopeLength))
-        guard let signer = KeyID(bytes: try reader.raw(16)) else { throw reader.fail("a signer is missing") }
-        let flags = try reader.u8()
-        guard size <= 256 << 20, flags <= 1 else { throw reader.fail("a pack in it is not possible") }
-        return PackRecord(
-            id: id, size: size, seal: PackSeal(epoch: epoch, envelope: envelope, signer: signer),
-            isVerified: flags == 1)
-    }
-
-    /// Checks who signed it, authenticates it, and checks every bound.
+    /// Checks who signed it, authenticates it, and checks every bound. Throws `.damaged`.
     public static func decode(
         _ bytes: [UInt8], object: String, keys: (UInt32) -> EpochKeys?, verifyingKey: (KeyID) -> [UInt8]?
     ) throws(RepoError) -> (segment: IndexSegment, signer: KeyID) {
         var reader = ByteReader(bytes, object: object)
-        guard try reader.raw(8) == magic[...] else { throw reader.fail("it does not begin as an index segment") }
+        guard bytes.count <= maximumSize else { throw reader.fail("it is larger than 256 MiB") }
+        guard try reader.raw(8) == magic[...] else {
+            throw reader.fail("it does not begin as an index segment")
+        }
         guard try reader.u32() == version else { throw reader.fail("its version is unknown") }
         let epoch = try reader.u32()
-        let nonce = try reader.raw(12)
-        guard let signer = KeyID(bytes: try reader.raw(16)) else { throw reader.fail("its signer is missing") }
+        let nonce = SealingNonce(try reader.raw(12))
+        guard let signer = KeyID(bytes: try reader.raw(16)) else {
+            throw reader.fail("its signer is missing")
+        }
         let signature = try reader.raw(64)
-        let body = bytes[headerLength...]
-        let header = bytes[..<44]
         guard let key = verifyingKey(signer) else {
             throw reader.fail("it was signed by a key \(signer) that this repository does not know")
         }
-        let message = signatureContext + ObjectHasher.hash(Array(body)).bytes + header
-        guard Signature.isValid(signature, of: message, by: key) else {
+        guard Signature.isValid(signature, of: bytes.withUnsafeBytes(message), by: key) else {
             throw reader.fail("its signature is wrong")
         }
         guard let keys = keys(epoch) else { throw reader.fail("its key epoch \(epoch) is unknown") }
         guard
             let plain = AuthenticatedCipher(key: keys.indexKey.bytes).open(
-                nonce: SealingNonce(nonce), associated: Array(header), body)
+                nonce: nonce, associated: Array(bytes[..<headerLength]), bytes[bodyOffset...])
         else { throw reader.fail("it does not authenticate") }
         return (try decodeBody(plain, object: object), signer)
-    }
-
-    static func decodeBody(_ bytes: [UInt8], object: String) throws(RepoError) -> IndexSegment {
-        var reader = ByteReader(bytes, object: object)
-        var replaces: [ObjectID] = []
-        for _ in 0..<(try reader.count(ofAtLeast: 32)) { replaces.append(try reader.hash()) }
-        var packs: [PackRecord] = []
-        for _ in 0..<(try reader.count(ofAtLeast: 134)) { packs.append(try readPack(&reader)) }
-        let count = try reader.count(ofAtLeast: 38, atMost: maximumBlobs)
-        var ids: [BlobID] = []
-        ids.reserveCapacity(count)
-        for _ in 0..<count { ids.append(try reader.hash()) }
-        func column<T>(_ read: (inout ByteReader) throws(RepoError) -> T) throws(RepoError) -> [T] {
-            var values: [T] = []
-            values.reserveCapacity(count)
-            for _ in 0..<count { values.append(try read(&reader)) }
-            return values
-        }
-        let ordinalLimit = PackDirectory.maximumBlobs - 1
-        let inPacks = try column { reader throws(RepoError) in
-            UInt32(try reader.varint(atMost: packs.count - 1, "a pack's number"))
-        }
-        let kinds = try column(BlobColumns.readKind)
-        let offsets = try column { reader throws(RepoError) in
-            UInt32(try reader.varint(atMost: 256 << 20, "an offset"))
-        }
-        let ordinals = try column { reader throws(RepoError) in
-            UInt32(try reader.varint(atMost: ordinalLimit, "an ordinal"))
-        }
-        let stored = try column(BlobColumns.readLength)
-        let raw = try column(BlobColumns.readLength)
-        var blobs: [(pack: UInt32, record: BlobRecord)] = []
-        blobs.reserveCapacity(count)
-        for index in 0..<count {
-            let (type, encoding) = kinds[index]
-            let bases = encoding == .delta ? try BlobColumns.readBases(&reader) : BlobBases()
-            if index > 0 {
-                let isAscending =
-                    ids[index - 1] < ids[index]
-                    || (ids[index - 1] == ids[index] && inPacks[index - 1] <= inPacks[index])
-                guard isAscending else { throw reader.fail("its blobs are out of order") }
-            }
-            guard UInt64(offsets[index]) + UInt64(stored[index]) + 16 <= packs[Int(inPacks[index])].size else {
-                throw reader.fail("a blob reaches beyond its pack")
-            }
-            blobs.append(
-                (
-                    inPacks[index],
-                    BlobRecord(
-                        id: ids[index], type: type, encoding: encoding, offset: offsets[index],
-                        ordinal: ordinals[index], storedLength: stored[index], rawLength: raw[index],
-                        bases: bases)
-                ))
-        }
-        try reader.expectEnd()
-        return IndexSegment(replaces: replaces, packs: packs, blobs: blobs)
     }
 }

@@ -29,7 +29,9 @@ public final class IndexView: Sendable {
         self.condemned = condemned
         isUsable = usableForDeduplication
         usable = tables.map { entry in
-            entry.table.packs.map { !condemned.contains($0.id) && usableForDeduplication(entry.table.signer, $0) }
+            entry.table.packs.map {
+                !condemned.contains($0.id) && usableForDeduplication(entry.table.signer, $0)
+            }
         }
     }
 
@@ -55,12 +57,25 @@ public final class IndexView: Sendable {
         var last: [BlobLocation] = []
         for table in tables {
             for position in table.positions(of: id) {
-                guard let record = table.record(at: position), let pack = table.pack(at: position) else { continue }
+                guard let record = table.record(at: position), let pack = table.pack(at: position) else {
+                    continue
+                }
                 let location = BlobLocation(record: record, pack: table.packs[pack])
-                if condemned.contains(location.pack.id) { last.append(location) } else { found.append(location) }
+                if condemned.contains(location.pack.id) {
+                    last.append(location)
+                } else {
+                    found.append(location)
+                }
             }
         }
-        return found + last
+        return last.isEmpty ? found : found + last
+    }
+
+    /// Every entry of the blob, as a table and a position in it: what a `BlobBitmap` marks. Allocates nothing.
+    public func forEachEntry(of id: BlobID, _ body: (_ table: Int, _ position: Int) -> Void) {
+        for table in tables.indices {
+            for position in tables[table].positions(of: id) { body(table, position) }
+        }
     }
 
     /// Whether a writer may leave the blob out: it is in a pack that is neither condemned nor of doubtful origin.
@@ -75,16 +90,14 @@ public final class IndexView: Sendable {
 
     public func contains(_ id: BlobID) -> Bool { tables.contains { !$0.positions(of: id).isEmpty } }
 
-    /// The ids that begin with these 8 bytes: one, but for chance or malice.
+    /// The ids that begin with these 8 bytes: one, but for chance or malice, and at most 64.
     public func candidates(prefix: UInt64) -> [BlobID] {
         var ids: [BlobID] = []
         for table in tables {
-            var position = table.lowerBound(prefix)
-            while position < table.count, ids.count < 64 {
+            for position in table.positions(ofPrefix: prefix) {
                 let id = table.id(at: position)
-                guard id.prefix == prefix else { break }
                 if !ids.contains(id) { ids.append(id) }
-                position += 1
+                if ids.count == 64 { return ids }
             }
         }
         return ids

@@ -11,41 +11,70 @@ public enum BlobEncoding: UInt8, Hashable, Sendable, CaseIterable, BitwiseCopyab
 /// The blobs that a delta rests on, each by the first 8 bytes of its id: 0 to 4, without allocation.
 public struct BlobBases: Hashable, Sendable, BitwiseCopyable {
     public static let maximumCount = 4
-    public private(set) var count = 0
-    private var prefixes = SIMD4<UInt64>()
+    // Four words and not a SIMD4, whose alignment of 32 would make every record a quarter larger.
+    private var first: UInt64 = 0
+    private var second: UInt64 = 0
+    private var third: UInt64 = 0
+    private var fourth: UInt64 = 0
+    private var used: UInt8 = 0
 
     public init() {}
 
+    public var count: Int { Int(used) }
+
     /// Traps beyond four.
     public mutating func append(_ prefix: UInt64) {
-        precondition(count < Self.maximumCount)
-        prefixes[count] = prefix
-        count += 1
+        switch used {
+        case 0: first = prefix
+        case 1: second = prefix
+        case 2: third = prefix
+        case 3: fourth = prefix
+        default: preconditionFailure("a delta has at most four bases")
+        }
+        used += 1
     }
 
     public subscript(_ position: Int) -> UInt64 {
-        precondition(position < count)
-        return prefixes[position]
+        precondition(position >= 0 && position < count)
+        switch position {
+        case 0: return first
+        case 1: return second
+        case 2: return third
+        default: return fourth
+        }
     }
 }
 
 /// Where a blob is in its pack, and what it is: one row of a directory.
+///
+/// Fields are set one column at a time while a directory is decoded, and never later.
 public struct BlobRecord: Hashable, Sendable, BitwiseCopyable {
     public let id: BlobID
-    public let type: BlobType
-    public let encoding: BlobEncoding
+    public internal(set) var type: BlobType
+    public internal(set) var encoding: BlobEncoding
     /// Bytes from the pack's start to the sealed blob.
-    public let offset: UInt32
+    public internal(set) var offset: UInt32
     /// Its place among the blobs of the pack: its nonce.
-    public let ordinal: UInt32
+    public internal(set) var ordinal: UInt32
     /// Bytes as encoded, without the tag of 16.
-    public let storedLength: UInt32
+    public internal(set) var storedLength: UInt32
     /// Bytes of plaintext.
-    public let rawLength: UInt32
-    public let bases: BlobBases
+    public internal(set) var rawLength: UInt32
+    public internal(set) var bases: BlobBases
 
     public static let maximumRawLength = 16 << 20
+    /// What does not shrink is stored plain; the margin is for a coder that finds so late.
+    static let maximumStoredLength = maximumRawLength + 4096
     public static let tagLength = 16
+
+    /// Why no blob can be so, or nil: kinds, lengths and bases must agree (format.md, 5.2).
+    var flaw: String? {
+        if rawLength > UInt32(Self.maximumRawLength) { return "a blob is longer than 16 MiB" }
+        if storedLength > UInt32(Self.maximumStoredLength) { return "a stored blob is longer than 16 MiB" }
+        if encoding == .plain, storedLength != rawLength { return "a plain blob has two lengths" }
+        if (encoding == .delta) != (bases.count > 0) { return "bases and encoding of a blob disagree" }
+        return nil
+    }
 
     public init(
         id: BlobID, type: BlobType, encoding: BlobEncoding, offset: UInt32, ordinal: UInt32,
@@ -59,6 +88,19 @@ public struct BlobRecord: Hashable, Sendable, BitwiseCopyable {
         self.storedLength = storedLength
         self.rawLength = rawLength
         self.bases = bases
+    }
+
+    /// A record of which only the id is known yet.
+    init(id: BlobID) {
+        self.init(
+            id: id, type: .chunk, encoding: .plain, offset: 0, ordinal: 0, storedLength: 0, rawLength: 0,
+            bases: BlobBases())
+    }
+
+    /// Whether a pack of `size` bytes has room for it between its magic and its trailer.
+    func lies(inPackOf size: UInt64) -> Bool {
+        offset >= UInt32(PackDirectory.firstOffset)
+            && UInt64(offset) + UInt64(storedLength) + UInt64(Self.tagLength + PackTrailer.length) <= size
     }
 
     /// What the seal binds the blob to: id, type, encoding and lengths (42 bytes).

@@ -16,43 +16,33 @@ public enum PackDirectory {
         return writer.bytes
     }
 
-    /// - Parameter end: where the blobs end in the pack; their lengths must add up to it.
+    /// - Parameter end: where the blobs end in the pack; their lengths must add up to it, so that they neither
+    ///   overlap nor leave gaps.
     public static func decode(
         _ bytes: [UInt8], count: Int, end: UInt64, object: String
     ) throws(RepoError) -> [BlobRecord] {
         var reader = ByteReader(bytes, object: object)
-        guard count <= maximumBlobs, count <= bytes.count / 35 else {
+        // 35: an id, a kind, two lengths of at least one byte each.
+        guard count >= 0, count <= maximumBlobs, count <= bytes.count / 35 else {
             throw reader.fail("its count of blobs is larger than its directory")
         }
-        var ids: [BlobID] = []
-        ids.reserveCapacity(count)
-        for _ in 0..<count { ids.append(try reader.hash()) }
-        var kinds: [(BlobType, BlobEncoding)] = []
-        kinds.reserveCapacity(count)
-        for _ in 0..<count { kinds.append(try BlobColumns.readKind(&reader)) }
-        var stored: [UInt32] = []
-        stored.reserveCapacity(count)
-        for _ in 0..<count { stored.append(try BlobColumns.readLength(&reader)) }
-        var raw: [UInt32] = []
-        raw.reserveCapacity(count)
-        for _ in 0..<count { raw.append(try BlobColumns.readLength(&reader)) }
         var blobs: [BlobRecord] = []
         blobs.reserveCapacity(count)
+        for _ in 0..<count { blobs.append(BlobRecord(id: try reader.hash())) }
+        for index in blobs.indices { try BlobColumns.readKind(&reader, into: &blobs[index]) }
+        for index in blobs.indices { blobs[index].storedLength = try BlobColumns.readLength(&reader) }
+        for index in blobs.indices { blobs[index].rawLength = try BlobColumns.readLength(&reader) }
         var offset = UInt64(firstOffset)
-        for index in 0..<count {
-            let (type, encoding) = kinds[index]
-            let bases = encoding == .delta ? try BlobColumns.readBases(&reader) : BlobBases()
-            guard encoding != .plain || stored[index] == raw[index] else {
-                throw reader.fail("a plain blob has two lengths")
-            }
-            guard offset + UInt64(stored[index]) + 16 <= end else {
+        for index in blobs.indices {
+            if blobs[index].encoding == .delta { blobs[index].bases = try BlobColumns.readBases(&reader) }
+            if let flaw = blobs[index].flaw { throw reader.fail(flaw) }
+            let next = offset + UInt64(blobs[index].storedLength) + UInt64(BlobRecord.tagLength)
+            guard next <= end, offset <= UInt64(UInt32.max) else {
                 throw reader.fail("its blobs are longer than the pack")
             }
-            blobs.append(
-                BlobRecord(
-                    id: ids[index], type: type, encoding: encoding, offset: UInt32(offset),
-                    ordinal: UInt32(index), storedLength: stored[index], rawLength: raw[index], bases: bases))
-            offset += UInt64(stored[index]) + 16
+            blobs[index].offset = UInt32(offset)
+            blobs[index].ordinal = UInt32(index)
+            offset = next
         }
         try reader.expectEnd()
         guard offset == end else { throw reader.fail("its blobs do not fill the pack") }
@@ -62,16 +52,18 @@ public enum PackDirectory {
 
 /// Columns that directories and index segments share.
 enum BlobColumns {
-    static func readKind(_ reader: inout ByteReader) throws(RepoError) -> (BlobType, BlobEncoding) {
+    static func readKind(_ reader: inout ByteReader, into record: inout BlobRecord) throws(RepoError) {
         let kind = try reader.u8()
-        guard let type = BlobType(rawValue: kind >> 4), let encoding = BlobEncoding(rawValue: kind & 15) else {
+        guard let type = BlobType(rawValue: kind >> 4), let encoding = BlobEncoding(rawValue: kind & 15)
+        else {
             throw reader.fail("a blob is of an unknown kind")
         }
-        return (type, encoding)
+        record.type = type
+        record.encoding = encoding
     }
 
     static func readLength(_ reader: inout ByteReader) throws(RepoError) -> UInt32 {
-        UInt32(try reader.varint(atMost: BlobRecord.maximumRawLength + 4096, "a blob's length"))
+        UInt32(try reader.varint(atMost: BlobRecord.maximumStoredLength, "a blob's length"))
     }
 
     static func write(_ bases: BlobBases, into writer: inout ByteWriter) {

@@ -3,6 +3,8 @@ public import RepoBase
 /// The last 196 bytes of a pack (format.md, 5.1).
 public struct PackTrailer: Sendable {
     public static let length = 196
+    /// format.md, 1: limits.
+    public static let maximumPackSize = 256 << 20
     static let version: UInt32 = 1
     static let magic = Array("packrepo".utf8)
     static let packMagic = Array("repopack".utf8)
@@ -58,13 +60,15 @@ public struct PackTrailer: Sendable {
         let epoch = try reader.u32()
         let envelope = Array(try reader.raw(PackSeal.envelopeLength))
         nonce = Array(try reader.raw(12))
-        guard let signer = KeyID(bytes: try reader.raw(16)) else { throw reader.fail("its signer is unknown") }
+        guard let signer = KeyID(bytes: try reader.raw(16)) else {
+            throw reader.fail("its signer is unknown")
+        }
         signature = Array(try reader.raw(64))
         header = Array(bytes[..<124])
         seal = PackSeal(epoch: epoch, envelope: envelope, signer: signer)
         self.packSize = packSize
         let least = UInt64(8 + Self.length) + UInt64(directoryLength)
-        guard directoryLength >= 16, packSize >= least, packSize <= 256 << 20 else {
+        guard directoryLength >= 16, packSize >= least, packSize <= UInt64(Self.maximumPackSize) else {
             throw reader.fail("its directory does not fit into it")
         }
     }

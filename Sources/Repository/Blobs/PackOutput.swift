@@ -115,7 +115,7 @@ final class PackOutput: Sendable {
         var done: (pack: PackRecord, blobs: [BlobRecord])?
         do {
             if let failed = state.withLock({ $0.failure }) { throw failed }
-            let pack = upload.writer.finish(signer: repository.keys.signer)
+            let pack = try upload.writer.finish(signer: repository.keys.signer)
             do {
                 try repository.store.put(PackObject.key(pack.record.id), upload.buffer.bytes, .create)
             } catch let error as RepoError where error.code == .conflict {

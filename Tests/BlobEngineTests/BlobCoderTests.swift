@@ -71,6 +71,17 @@ extension BlobCoder {
         #expect(bytes.count < 120_000)
     }
 
+    /// Rows of numbers between zeros, as in a page: matches are short there.
+    @Test func shortMatchesOfPagesAreFound() throws {
+        var random = GeneratedBytes(seed: 34)
+        let words = (0..<300).map { _ in random.noise(4) }
+        var raw: [UInt8] = []
+        while raw.count < 260_000 { raw += [0] + words[Int(random.next() % 300)] + random.noise(2) }
+        let (encoding, bytes) = try BlobCoder().encode(raw)
+        #expect(encoding == .zstd)
+        #expect(bytes.count < raw.count * 7 / 10)
+    }
+
     /// Samples that look hopeless must not cost what the rest would save.
     @Test func aCompressibleRestIsFoundAmongNoise() throws {
         var random = GeneratedBytes(seed: 33)

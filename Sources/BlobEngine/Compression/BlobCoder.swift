@@ -47,7 +47,7 @@ public final class BlobCoder {
             let behind = UnsafeMutableRawBufferPointer(
                 rebasing: room[delta..<min(room.count, delta + limit)])
             let alone = try compressor.compress(
-                raw, prefix: Self.noPrefix, parameters: .alone(level: 1), into: behind)
+                raw, prefix: Self.noPrefix, parameters: .alone(level: 1, raw: raw), into: behind)
             guard let alone else {
                 // A delta of more than three sevenths leaves too little room to tell: both are poor.
                 if behind.count == limit { return (.delta, delta) }
@@ -64,7 +64,8 @@ public final class BlobCoder {
     private func encodeAlone(
         _ raw: UnsafeRawBufferPointer, into room: UnsafeMutableRawBufferPointer
     ) throws(RepoError) -> (encoding: BlobEncoding, count: Int) {
-        let parameters = try CompressionParameters.alone(level: effectiveLevel(raw, scratch: room))
+        let parameters = try CompressionParameters.alone(
+            level: effectiveLevel(raw, scratch: room), raw: raw)
         let count = try compressor.compress(raw, prefix: Self.noPrefix, parameters: parameters, into: room)
         return count.map { (.zstd, $0) } ?? (.plain, 0)
     }
@@ -109,7 +110,8 @@ public final class BlobCoder {
             let bytes = UnsafeRawBufferPointer(rebasing: raw[start..<(start + sample)])
             let room = UnsafeMutableRawBufferPointer(rebasing: scratch[..<(sample - sample / 32)])
             let count = try compressor.compress(
-                bytes, prefix: Self.noPrefix, parameters: .alone(level: 1), into: room)
+                bytes, prefix: Self.noPrefix, parameters: .alone(level: 1, raw: bytes),
+                into: room)
             if count != nil { return level }
         }
         return 1

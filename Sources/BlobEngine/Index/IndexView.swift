@@ -11,7 +11,9 @@ public struct BlobLocation: Hashable, Sendable {
 /// Immutable; lookups need no lock. A miss touches about three memory lines in each table and allocates nothing.
 public final class IndexView: Sendable {
     public let tables: [IndexTable]
-    /// The segments' names, to tell whether another load found the same.
+    /// The segments' names, in the order of `tables`.
+    public let names: [ObjectID]
+    /// The same as a set, to tell whether another load found the same.
     public let segments: Set<ObjectID>
     public let condemned: Set<ObjectID>
     /// For each table and pack: may this key rest new data on it?
@@ -25,7 +27,8 @@ public final class IndexView: Sendable {
         usableForDeduplication: @escaping @Sendable (_ signer: KeyID, _ pack: PackRecord) -> Bool
     ) {
         self.tables = tables.map(\.table)
-        segments = Set(tables.map(\.name))
+        names = tables.map(\.name)
+        segments = Set(names)
         self.condemned = condemned
         isUsable = usableForDeduplication
         usable = tables.map { entry in
@@ -37,6 +40,7 @@ public final class IndexView: Sendable {
 
     private init(_ other: IndexView, adding table: IndexTable, named name: ObjectID) {
         tables = other.tables + [table]
+        names = other.names + [name]
         segments = other.segments.union([name])
         condemned = other.condemned
         isUsable = other.isUsable
@@ -78,14 +82,34 @@ public final class IndexView: Sendable {
         }
     }
 
-    /// Whether a writer may leave the blob out: it is in a pack that is neither condemned nor of doubtful origin.
-    public func containsForDeduplication(_ id: BlobID) -> Bool {
+    /// Deltas are written with far shorter chains; a longer one is damage or malice, and not rested on.
+    private static let maximumChain = 16
+
+    /// Whether a writer may leave the blob out, or rest a delta on it: it is in a pack that is neither condemned nor of doubtful origin, and
+    /// so is everything that it rests on itself. Garbage that was kept may be a delta whose base was not.
+    public func containsForDeduplication(_ id: BlobID) -> Bool { hasUsableCopy(id, type: nil, links: 0) }
+
+    private func hasUsableCopy(_ id: BlobID, type: BlobType?, links: Int) -> Bool {
+        guard links < Self.maximumChain else { return false }
         for (index, table) in tables.enumerated() {
             for position in table.positions(of: id) {
-                if let pack = table.pack(at: position), usable[index][pack] { return true }
+                guard let pack = table.pack(at: position), usable[index][pack],
+                    let record = table.record(at: position), type == nil || record.type == type
+                else { continue }
+                if hasUsableBases(record, links: links) { return true }
             }
         }
         return false
+    }
+
+    private func hasUsableBases(_ record: BlobRecord, links: Int) -> Bool {
+        for base in 0..<record.bases.count {
+            let isThere = candidates(prefix: record.bases[base]).contains {
+                hasUsableCopy($0, type: record.type, links: links + 1)
+            }
+            guard isThere else { return false }
+        }
+        return true
     }
 
     public func contains(_ id: BlobID) -> Bool { tables.contains { !$0.positions(of: id).isEmpty } }

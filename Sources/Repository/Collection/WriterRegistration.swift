@@ -53,22 +53,27 @@ final class WriterRegistration: Sendable {
         refresher.withLock { thread in
             thread = WorkerThread { [self] in
                 while !isEnded.wait(upTo: Self.refreshSeconds, until: { $0 }) {
-                    // A refresh that fails is tried again; the fence tells when it was too late.
+                    // A refresh that fails is tried again; the fence tells when it was too late. One that was removed stays so:
+                    // that is a sign too.
+                    guard (try? repository.store.stat(key)) != nil else { continue }
                     try? repository.store.put(key, record(), .replace)
                 }
             }
         }
     }
 
-    /// Whether a collector has declared this writer dead.
-    func isFenced() throws -> Bool { try repository.store.stat(Self.fenceKey(identifier)) != nil }
+    /// Whether a collector has declared this writer dead: by a fence, or by removing both long after.
+    func isFenced() throws -> Bool {
+        // In this order, since the fence is removed last.
+        try repository.store.stat(Self.fenceKey(identifier)) != nil || repository.store.stat(key) == nil
+    }
 
     /// Throws when fenced: nothing was published.
     func checkFence() throws {
         guard try isFenced() else { return }
         throw RepoError(
-            .failed, "this snapshot was silent for so long that a prune no longer waited for it",
-            advice: "Run the snapshot again; raise 'prune --fence-after' when snapshots take that long.")
+            .failed, "this run was silent for so long that a prune no longer waited for it",
+            advice: "Run it again; raise 'prune --fence-after' when runs are silent for that long.")
     }
 
     /// Deregisters. Failure is harmless: the next prune finds that the process is gone.

@@ -5,6 +5,7 @@ import RepoBase
 ///
 /// A chain is bounded, because every link is decoded on the worst day: a candidate that is at the bound is replaced by what it
 /// rests on itself, so that chains never grow and a slowly drifting content gets a new plain blob when deltas no longer pay.
+/// What is condemned, or rests on what is, is no base: it goes away under the delta (docs/collection.md).
 enum DeltaBases {
     static let maximumDepth = 3
     static let maximumCount = 4
@@ -23,7 +24,7 @@ enum DeltaBases {
         var id = id
         for _ in 0...maximumDepth {
             guard let record = index.locations(of: id).first?.record, record.type == type,
-                record.rawLength <= 8 << 20
+                record.rawLength <= 8 << 20, index.containsForDeduplication(id)
             else { return nil }
             if depth(record, index: index, limit: maximumDepth) < maximumDepth { return id }
             guard record.bases.count > 0, let below = index.candidates(prefix: record.bases[0]).first else {

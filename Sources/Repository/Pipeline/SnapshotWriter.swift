@@ -127,11 +127,7 @@ public final class SnapshotWriter {
     /// when everything is there.
     private func confirm(_ key: StoreKey, root: BlobID) throws {
         guard try registration.isFenced() else { return }
-        try repository.reloadIndex()
-        var problems = 0
-        try Reachability.walk(
-            roots: [root], repository, onProblem: { _ in problems += 1 }, visit: { _, _ in true })
-        guard problems == 0 else {
+        guard Reachability.isConfirmed(root, repository) else {
             try repository.store.delete(key)
             throw RepoError(
                 .failed, "this snapshot was silent for so long that a prune no longer waited for it, and what it rested on is gone",

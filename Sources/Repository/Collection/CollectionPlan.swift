@@ -1,0 +1,70 @@
+import BlobEngine
+import RepoBase
+import Storage
+
+/// Which packs go, and why. Pure: decides from what a marking counted.
+struct CollectionPlan {
+    struct Choice {
+        /// The place in the census.
+        let pack: Int
+        let reason: String
+    }
+
+    /// Nothing in them is needed.
+    private(set) var dead: [Choice] = []
+    /// What is needed of them is copied first.
+    private(set) var rewritten: [Choice] = []
+    /// Sealed bytes that stay unused.
+    private(set) var unusedBytes: UInt64 = 0
+
+    /// Small packs are put together when there are more of a kind than this.
+    static let smallPackLimit = 20
+
+    /// - Parameter maximumUnused: see `CollectionOptions`.
+    init(_ packs: PackCensus, maximumUnused: Double) {
+        var total: UInt64 = 0
+        var partly: [Int] = []
+        var small: [Bool: [Int]] = [:]
+        for (number, use) in packs.uses.enumerated() where !use.isCondemned {
+            if use.liveBlobs == 0 {
+                dead.append(Choice(pack: number, reason: use.isPresent ? "nothing in it is needed" : "it is gone"))
+                continue
+            }
+            guard use.isPresent else { continue }
+            total += use.blobBytes
+            unusedBytes += use.deadBytes
+            if use.deadBytes > 0 { partly.append(number) }
+            let isData = use.chunkBlobs > 0
+            if use.pack.size < UInt64(isData ? PackOutput.targetSize : PackOutput.targetSize / 2) / 4 {
+                small[isData, default: []].append(number)
+            }
+        }
+        var taken: Set<Int> = []
+        // The worst share first: most is freed for what is copied. Equal shares by id, so that runs agree.
+        let order = partly.sorted {
+            let (left, right) = (packs.uses[$0], packs.uses[$1])
+            let (a, b) = (left.unusedShare, right.unusedShare)
+            return a == b ? left.pack.id < right.pack.id : a > b
+        }
+        for number in order {
+            guard Double(unusedBytes) > maximumUnused * Double(total) else { break }
+            let use = packs.uses[number]
+            total -= use.deadBytes
+            unusedBytes -= use.deadBytes
+            taken.insert(number)
+            let percent = max(1, Int(use.unusedShare * 100))
+            rewritten.append(Choice(pack: number, reason: "\(percent) % of it is not needed; the rest was copied"))
+        }
+        for (_, numbers) in small.sorted(by: { $1.key && !$0.key }) where numbers.count > Self.smallPackLimit {
+            for number in numbers where taken.insert(number).inserted {
+                unusedBytes -= packs.uses[number].deadBytes
+                rewritten.append(Choice(pack: number, reason: "it is small and was put together with others"))
+            }
+        }
+    }
+}
+
+extension PackCensus.Use {
+    /// 0 to 1.
+    var unusedShare: Double { blobBytes == 0 ? 0 : Double(deadBytes) / Double(blobBytes) }
+}

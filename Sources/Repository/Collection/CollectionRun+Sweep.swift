@@ -1,0 +1,103 @@
+import BlobEngine
+import RepoBase
+import Storage
+
+// Steps 5 to 7 of docs/collection.md.
+extension CollectionRun {
+    func sweep() throws {
+        let own = registration?.identifier
+        let fenceAfter = collector.options.fenceAfter
+        try arm(own)
+        let (records, remains) = try GarbageRecord.all(repository)
+        for number in remains { try GarbageRecord.remove(number, repository) }
+        let census = try WriterCensus(repository, own: own, fenceAfter: fenceAfter)
+        var waiting: Set<[UInt8]> = []
+        var ready: [GarbageRecord] = []
+        for record in records where record.swept == nil {
+            guard let writers = record.writers else { continue }
+            let present = try writers.filter { try !census.isGone($0) }
+            if present.isEmpty {
+                ready.append(record)
+            } else {
+                outcome.packsWaiting += record.packs.count
+                waiting.formUnion(present)
+            }
+        }
+        outcome.waitingFor = try waiting.sorted { $0.lexicographicallyPrecedes($1) }.map(census.describe)
+        try delete(ready, alreadySwept: records.filter { $0.swept != nil })
+        try finish()
+        try census.removeStale()
+        if let local = repository.store as? LocalStore {
+            _ = try local.removeAbandonedTemporaries(olderThan: .seconds(collector.options.minimumAge))
+        }
+    }
+
+    /// Step 5, for the own record and for any whose collector did not come to it. Writers are listed after the records were seen.
+    private func arm(_ own: [UInt8]?) throws {
+        let unarmed = try GarbageRecord.all(repository).records.filter { $0.writers == nil && $0.swept == nil }
+        guard !unarmed.isEmpty else { return }
+        let census = try WriterCensus(repository, own: own, fenceAfter: collector.options.fenceAfter)
+        for record in unarmed { try GarbageRecord.add(.writers, record.number, census.others, repository) }
+    }
+
+    /// Step 6, for records whose writers are gone.
+    private func delete(_ ready: [GarbageRecord], alreadySwept: [GarbageRecord]) throws {
+        var swept = Set(alreadySwept.flatMap(\.packs))
+        var due: [GarbageRecord] = []
+        if !ready.isEmpty {
+            // Snapshots before the index, and both after the writers were seen to be gone.
+            let snapshots = try SnapshotCatalog(repository).names().ids
+            let condemned = try repository.reloadIndex().condemned
+            let isSafe = try isMarkingCurrent(snapshots, condemned: condemned) ? !mayNotSweep : rescue()
+            // A record that vanished was finished by another collector.
+            due = isSafe ? ready.filter { condemned.isSuperset(of: $0.packs) } : []
+        }
+        swept.formUnion(due.flatMap(\.packs))
+        try registration?.checkFence()
+        if !due.isEmpty { try recordDeletion(due) }
+        collector.begin(.indexing)
+        let maintenance = IndexMaintenance(repository)
+        let index = try repository.reloadIndex()
+        try maintenance.removeReplaced(index)
+        outcome.segmentsMerged = try maintenance.rewrite(index, without: swept)
+        guard !due.isEmpty else { return }
+        collector.begin(.sweeping)
+        for record in due {
+            for pack in record.packs { try repository.store.delete(PackObject.key(pack)) }
+        }
+        let census = try WriterCensus(
+            repository, own: registration?.identifier, fenceAfter: collector.options.fenceAfter)
+        for record in due { try GarbageRecord.add(.swept, record.number, census.others, repository) }
+    }
+
+    /// Before the first deletion, so that none goes unrecorded; after a crash the rest is recorded again.
+    private func recordDeletion(_ records: [GarbageRecord]) throws {
+        var subjects: [String] = []
+        var bytes: UInt64 = 0
+        for pack in Set(records.flatMap(\.packs)).sorted() {
+            guard let object = try repository.store.stat(PackObject.key(pack)) else { continue }
+            subjects.append("\(object.key)")
+            bytes += object.size
+        }
+        guard !subjects.isEmpty else { return }
+        outcome.packsDeleted = subjects.count
+        outcome.bytesFreed = bytes
+        try journal(
+            "prune: delete", subjects: subjects,
+            details: ["\(bytes) bytes", "condemned in " + records.map { "gc/\($0.number)" }.joined(separator: ", ")])
+    }
+
+    /// Step 7: records that nobody can want any more.
+    private func finish() throws {
+        let records = try GarbageRecord.all(repository).records.filter { $0.swept != nil }
+        guard !records.isEmpty else { return }
+        let census = try WriterCensus(
+            repository, own: registration?.identifier, fenceAfter: collector.options.fenceAfter)
+        let indexed = Set(try repository.reloadIndex().tables.flatMap { $0.packs.map(\.id) })
+        for record in records {
+            let isDone = try record.swept!.allSatisfy(census.isGone) && indexed.isDisjoint(with: record.packs)
+            if isDone { try GarbageRecord.remove(record.number, repository) }
+        }
+        try repository.reloadIndex()
+    }
+}

@@ -1,0 +1,195 @@
+import BlobEngine
+import RepoBase
+import Storage
+
+/// One run of a collector.
+final class CollectionRun {
+    let collector: Collector
+    let repository: OpenRepository
+    let registration: WriterRegistration?
+    var outcome = CollectionOutcome()
+
+    /// Snapshots that were marked from, and packs that counted as absent then.
+    private var markedSnapshots: Set<ObjectID> = []
+    private var absentPacks: Set<ObjectID> = []
+    /// What only condemned packs hold could not be copied, so none may be swept.
+    private var isBlocked = false
+
+    init(_ collector: Collector, registration: WriterRegistration?) {
+        self.collector = collector
+        repository = collector.repository
+        self.registration = registration
+    }
+
+    // MARK: The steps
+
+    func plan() throws -> CollectionOutcome {
+        let (marking, plan, unindexed) = try choose()
+        describe(plan, unindexed, marking)
+        outcome.bytesFreed = outcome.condemned.reduce(0) { $0 + $1.size }
+        outcome.bytesRewritten = plan.rewritten.reduce(0) { $0 + marking.packs.uses[$1.pack].liveBytes }
+        outcome.packsRewritten = plan.rewritten.count
+        outcome.packsWaiting = marking.index.condemned.count
+        let census = try WriterCensus(repository, own: nil, fenceAfter: collector.options.fenceAfter)
+        outcome.waitingFor = try census.others.map(census.describe)
+        return outcome
+    }
+
+    func run() throws -> CollectionOutcome {
+        let (marking, plan, unindexed) = try choose()
+        let stuck = try copy(marking, plan)
+        try condemn(marking, plan, unindexed, except: stuck)
+        try sweep()
+        return outcome
+    }
+
+    /// Steps 1 to 3: what is there, what is needed, what goes.
+    private func choose() throws -> (Marking, CollectionPlan, [StoredObject]) {
+        // Packs before the index: one that is stored and indexed in between counts as indexed.
+        let stored = try storedPacks()
+        let marking = try mark(isPresent: { stored[$0] != nil })
+        let plan = CollectionPlan(marking.packs, maximumUnused: collector.options.maximumUnused)
+        outcome.blobsLive = marking.liveBlobs
+        outcome.blobsDead = marking.deadBlobs
+        outcome.bytesUnused = plan.unusedBytes
+        let now = try storeClock()
+        let unindexed = stored.values.filter { object in
+            guard let id = PackObject.id(object.key) else { return false }
+            return marking.packs.numbers[id] == nil && !marking.index.condemned.contains(id)
+                && now - object.modified >= collector.options.minimumAge
+        }
+        return (marking, plan, unindexed.sorted { $0.key < $1.key })
+    }
+
+    private func storedPacks() throws -> [ObjectID: StoredObject] {
+        var packs: [ObjectID: StoredObject] = [:]
+        try repository.store.list(PackObject.prefix) { object in
+            if let id = PackObject.id(object.key) { packs[id] = object }
+        }
+        return packs
+    }
+
+    /// The store's clock, read off the own registration; this machine's in a dry run.
+    private func storeClock() throws -> Int64 {
+        guard let registration else { return JournalStamp.now().time }
+        return try repository.store.stat(registration.key)?.modified ?? JournalStamp.now().time
+    }
+
+    /// Marks from all snapshots that there are now. An index that was listed while another collector replaced a segment may lack it; so what
+    /// is missing is looked for once more.
+    func mark(isPresent: (ObjectID) throws -> Bool) throws -> Marking {
+        collector.begin(.marking)
+        do {
+            return try markOnce(isPresent: isPresent)
+        } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
+            return try markOnce(isPresent: isPresent)
+        }
+    }
+
+    private func markOnce(isPresent: (ObjectID) throws -> Bool) throws -> Marking {
+        // Snapshots before the index, which then has all that they need.
+        let catalog = SnapshotCatalog(repository)
+        var roots: [BlobID] = []
+        var ids: Set<ObjectID> = []
+        for id in try catalog.names().ids {
+            do {
+                roots.append(try catalog.read(id).snapshot.root)
+                ids.insert(id)
+            } catch let error as RepoError where error.code == .notFound {
+                continue  // forgotten meanwhile
+            }
+        }
+        let index = try repository.reloadIndex()
+        let packs = try PackCensus(index, repository) { id in
+            try isPresent(id) || repository.store.stat(PackObject.key(id)) != nil
+        }
+        var marking = Marking(index, packs)
+        try marking.reach(roots, repository)
+        try marking.choose()
+        markedSnapshots = ids
+        absentPacks = index.condemned
+        return marking
+    }
+
+    /// Copies what is needed of packs that go. Returns those of which not all could be read.
+    private func copy(_ marking: Marking, _ plan: CollectionPlan) throws -> Set<Int> {
+        guard !plan.rewritten.isEmpty || !marking.rescues.isEmpty else { return [] }
+        collector.begin(.copying)
+        var copying = BlobCopying(repository, marking)
+        try copying.run(from: Set(plan.rewritten.map(\.pack)), rescues: marking.rescues)
+        outcome.bytesRewritten += copying.bytes
+        note(copying, marking)
+        return Set(copying.failures.keys)
+    }
+
+    private func note(_ copying: BlobCopying, _ marking: Marking) {
+        for (number, error) in copying.failures.sorted(by: { $0.key < $1.key }) {
+            let use = marking.packs.uses[number]
+            outcome.problems.append("\(PackObject.key(use.pack.id)) is kept: \(error.message)")
+            if use.isCondemned || !use.isPresent { isBlocked = true }
+        }
+    }
+
+    private func describe(_ plan: CollectionPlan, _ unindexed: [StoredObject], _ marking: Marking, except stuck: Set<Int> = []) {
+        for choice in plan.dead + plan.rewritten where !stuck.contains(choice.pack) {
+            let pack = marking.packs.uses[choice.pack].pack
+            outcome.condemned.append(
+                CondemnedPack(object: "\(PackObject.key(pack.id))", size: pack.size, reason: choice.reason))
+        }
+        for object in unindexed {
+            outcome.condemned.append(
+                CondemnedPack(object: "\(object.key)", size: object.size, reason: "no index segment names it"))
+        }
+    }
+
+    /// Step 4. Arming, step 5, belongs to the sweep, which does it for every record.
+    private func condemn(
+        _ marking: Marking, _ plan: CollectionPlan, _ unindexed: [StoredObject], except stuck: Set<Int>
+    ) throws {
+        describe(plan, unindexed, marking, except: stuck)
+        outcome.packsRewritten = plan.rewritten.count { !stuck.contains($0.pack) }
+        outcome.packsCondemned = outcome.condemned.count
+        guard !outcome.condemned.isEmpty else { return }
+        collector.begin(.condemning)
+        try registration?.checkFence()
+        let packs = outcome.condemned.compactMap { PackObject.id(StoreKey($0.object)) }
+        let number = try GarbageRecord.condemn(packs, repository)
+        absentPacks.formUnion(packs)
+        try journal(
+            "prune: condemn", subjects: outcome.condemned.map(\.object),
+            details: ["in gc/\(number)"] + outcome.condemned.map { "\($0.object), \($0.size) bytes: \($0.reason)" })
+    }
+
+    /// Whether the last marking says all about what may be deleted: no snapshot has appeared since, and no pack was condemned by others, on
+    /// which it may have counted.
+    func isMarkingCurrent(_ snapshots: [ObjectID], condemned: Set<ObjectID>) -> Bool {
+        markedSnapshots.isSuperset(of: snapshots) && absentPacks.isSuperset(of: condemned)
+    }
+
+    /// Step 6a: copies what snapshots need and only condemned packs hold. False when something could not be copied.
+    func rescue() throws -> Bool {
+        let stored = try storedPacks()
+        let marking = try mark(isPresent: { stored[$0] != nil })
+        if !marking.rescues.isEmpty {
+            collector.begin(.copying)
+            var copying = BlobCopying(repository, marking)
+            try copying.run(from: [], rescues: marking.rescues)
+            outcome.bytesRewritten += copying.bytes
+            note(copying, marking)
+        }
+        return !isBlocked
+    }
+
+    var mayNotSweep: Bool { isBlocked }
+
+    /// Several entries where the list is long.
+    func journal(_ action: String, subjects: [String], details: [String]) throws {
+        let limit = 50_000
+        for start in stride(from: 0, to: max(1, subjects.count), by: limit) {
+            try Journal.append(
+                to: repository.store, by: repository.keys, .now(), action: action,
+                subjects: Array(subjects[start..<min(subjects.count, start + limit)]),
+                details: start == 0 ? Array(details.prefix(limit)) : [])
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import BlobEngine
+import RepoBase
+import Storage
+
+/// Who is writing, by one listing of `writers/`; and who is waited for.
+struct WriterCensus {
+    private let repository: OpenRepository
+    private let fenceAfter: Int64
+    private let own: [UInt8]?
+    /// The store's clock, read off the own registration; nil without one.
+    private let now: Int64?
+    /// Registered writers, with the time of their last sign.
+    private(set) var writers: [[UInt8]: Int64] = [:]
+    private(set) var fences: [[UInt8]: Int64] = [:]
+
+    private static let fenceSuffix = ".fence"
+
+    /// - Parameter own: the collector's own registration, which nobody waits for here.
+    init(_ repository: OpenRepository, own: [UInt8]?, fenceAfter: Int64) throws {
+        self.repository = repository
+        self.fenceAfter = fenceAfter
+        self.own = own
+        var listed: [[UInt8]: Int64] = [:]
+        var fenced: [[UInt8]: Int64] = [:]
+        try repository.store.list(WriterRegistration.prefix) { object in
+            let name = object.key.description.dropFirst(WriterRegistration.prefix.count)
+            if name.hasSuffix(Self.fenceSuffix) {
+                guard let id = Hexadecimal.decode(name.dropLast(Self.fenceSuffix.count)) else { return }
+                fenced[id] = object.modified
+            } else if let id = Hexadecimal.decode(name) {
+                listed[id] = object.modified
+            }
+        }
+        now = own.flatMap { listed[$0] }
+        (writers, fences) = (listed, fenced)
+    }
+
+    /// All but the own.
+    var others: [[UInt8]] { writers.keys.filter { $0 != own }.sorted { $0.lexicographicallyPrecedes($1) } }
+
+    /// Whether nobody needs to wait for that writer: it has ended, or is fenced. A writer that is certainly dead, or was silent for too long, is
+    /// fenced here; only then may it be passed over, since a fence is what it looks for should it be alive after all.
+    func isGone(_ id: [UInt8]) throws -> Bool {
+        guard id != own, let lastSign = writers[id], fences[id] == nil else { return true }
+        guard try isDead(id, lastSign) else { return false }
+        let fence = SealedRecord.encode(.writer, RecordFields(time: JournalStamp.now().time), by: repository.keys)
+        try repository.store.put(WriterRegistration.fenceKey(id), fence, .replace)
+        return true
+    }
+
+    private func isDead(_ id: [UInt8], _ lastSign: Int64) throws -> Bool {
+        guard let now else { return false }
+        if now - lastSign >= fenceAfter { return true }
+        guard let fields = try record(id) else { return false }
+        guard let host = fields.host, let boot = fields.bootID, let process = fields.processID,
+            let start = fields.processStart, host == JournalStamp.now().host
+        else { return false }
+        return ProcessIdentity(bootID: boot, processID: process, start: start).isGone
+    }
+
+    /// Nil when it does not read: such a writer is waited for until it has been silent for long enough.
+    private func record(_ id: [UInt8]) throws -> RecordFields? {
+        let key = WriterRegistration.key(id)
+        do {
+            let bytes = try repository.store.get(key, atMost: SealedRecord.byteLimit)
+            return try SealedRecord.decode(.writer, bytes, object: "\(key)", keyRing: repository.keys).fields
+        } catch let error as RepoError where error.code == .notFound || error.code == .damaged {
+            return nil
+        }
+    }
+
+    func describe(_ id: [UInt8]) throws -> WaitingWriter {
+        let fields = try record(id)
+        return WaitingWriter(
+            id: Hexadecimal.encode(id), host: fields?.host ?? "an unknown host", user: fields?.user ?? "an unknown user",
+            processID: fields?.processID ?? 0, lastSign: writers[id] ?? 0)
+    }
+
+    /// Removes what dead writers left: of those that were fenced long ago and gave no sign since, and fences whose writer has ended.
+    /// A writer that wakes up later finds its registration gone, which it takes for a fence.
+    func removeStale() throws {
+        guard let now else { return }
+        for (id, fenced) in fences where now - fenced >= fenceAfter {
+            if let lastSign = writers[id] {
+                guard lastSign <= fenced else { continue }
+                try repository.store.delete(WriterRegistration.key(id))
+            }
+            try repository.store.delete(WriterRegistration.fenceKey(id))
+        }
+    }
+}

@@ -45,7 +45,7 @@ let package = Package(
         .target(
             name: "RepoCLI",
             dependencies: [
-                "RepoBase", "Storage", "Repository", "Ingest", "Policy",
+                "RepoBase", "BlobEngine", "Storage", "Repository", "Ingest", "Policy", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],

@@ -1,1 +1,3 @@
-print("repo")
+import RepoCLI
+
+RepoProgram.main()

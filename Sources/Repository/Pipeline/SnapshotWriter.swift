@@ -23,6 +23,7 @@ public final class SnapshotWriter {
     private let assembler: TreeAssembler
     private let registration: WriterRegistration
     private let started: ContinuousClock.Instant
+    private let phase = Monitor(SnapshotPhase.running)
     /// For reading the snapshot before, on the source's thread.
     public let reader: BlobReader
 
@@ -96,6 +97,11 @@ public final class SnapshotWriter {
 
     public var progress: SnapshotProgress { pipeline.progress.withLock { $0 } }
 
+    /// For other threads, while this one writes.
+    public var running: RunningSnapshot {
+        RunningSnapshot(pipeline: pipeline, registration: registration, phase: phase)
+    }
+
     /// Waits for everything, stores packs, index and snapshot in this order, and returns the snapshot.
     ///
     /// `describe` gets the root's id and the statistics so far and completes the snapshot's fields.
@@ -113,6 +119,11 @@ public final class SnapshotWriter {
                 snapshot, epoch: repository.keys.currentEpoch, signer: repository.keys.signer)
             let id = ObjectHasher.hash(bytes)
             let key = SnapshotObject.key(id)
+            let isCancelled = phase.withLock { phase in
+                if phase == .running { phase = .committing }
+                return phase == .cancelled
+            }
+            guard !isCancelled else { throw pipeline.failure }
             try repository.store.put(key, bytes, .create)
             try confirm(key, root: root)
             registration.end()

@@ -1,0 +1,50 @@
+import RepoBase
+import Repository
+import Storage
+
+extension CommandContext {
+    /// The repository that the command line, the environment or the configuration names.
+    func location() throws -> RepositoryLocation {
+        guard
+            let text = try options.repository ?? console.variable("REPO_URL") ?? configuration().repository.url
+        else {
+            throw RepoError(
+                .usage, "no repository was named",
+                advice: "Use --repo, the environment variable REPO_URL, or url in the configuration.")
+        }
+        return try RepositoryLocation(parsing: text)
+    }
+
+    func credentialSource() throws -> CredentialSource {
+        try CredentialSource.choose(options, console, configuration().repository)
+    }
+
+    /// Unlocks the repository.
+    ///
+    /// Throws `.noRepository` before any password is asked for, and `.wrongKey`.
+    func openRepository() throws -> OpenRepository {
+        let location = try location()
+        let store = try location.open()
+        return try openRepository(store)
+    }
+
+    func openRepository(_ store: any Store) throws -> OpenRepository {
+        guard try store.stat(StoreKey("config")) != nil else {
+            // Words what is missing.
+            _ = try KeyRing.open(store, .password([]))
+            throw RepoError(.noRepository, "there is no repository in \(store.location)")
+        }
+        let credentials = try credentialSource().credentials(console, prompt: "Password of \(store.location)")
+        let keys = try KeyRing.open(store, credentials)
+        return try OpenRepository(
+            store: store, keys: keys, cacheDirectory: cacheDirectory() + "/\(keys.repositoryID)")
+    }
+
+    /// As the XDG Base Directory Specification has it.
+    private func cacheDirectory() -> String {
+        if let folder = options.cacheDir ?? console.variable("REPO_CACHE_DIR") { return folder }
+        if let caches = console.variable("XDG_CACHE_HOME"), caches.hasPrefix("/") { return caches + "/repo" }
+        if let home = console.variable("HOME") { return home + "/.cache/repo" }
+        return "/var/cache/repo"
+    }
+}

@@ -1,0 +1,3 @@
+extension CommandContext {
+    func configuration() throws -> Configuration { Configuration() }
+}

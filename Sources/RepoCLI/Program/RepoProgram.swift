@@ -1,0 +1,12 @@
+import Glibc
+
+/// The program.
+public enum RepoProgram {
+    /// Runs the command line of this process and ends it.
+    public static func main() -> Never {
+        // Writing to a reader that went away is reported by write(2) and ends the command in order.
+        signal(SIGPIPE, SIG_IGN)
+        let status = CommandRunner(console: .system()).run(Array(CommandLine.arguments.dropFirst()))
+        exit(status)
+    }
+}

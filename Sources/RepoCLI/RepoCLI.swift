@@ -1,1 +1,0 @@
-// The RepoCLI module; see docs/architecture.md.

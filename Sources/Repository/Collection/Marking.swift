@@ -189,13 +189,10 @@ struct Marking {
         var isFound = [Bool](repeating: false, count: bases.count)
         for (number, table) in index.tables.enumerated() {
             for (order, base) in bases.enumerated() {
-                var position = table.lowerBound(base.prefix)
-                while position < table.count, table.id(at: position).prefix == base.prefix {
-                    if table.record(at: position)?.type == base.type {
-                        isFound[order] = true
-                        needed.mark(number, position)
-                    }
-                    position += 1
+                for position in table.positions(ofPrefix: base.prefix)
+                where table.record(at: position)?.type == base.type {
+                    isFound[order] = true
+                    needed.mark(number, position)
                 }
             }
             table.releaseResident()

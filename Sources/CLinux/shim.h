@@ -45,4 +45,16 @@ static inline int linux_rename_noreplace(int from_dir, const char *from, int to_
     return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, 1u);
 }
 
+// fallocate(2), hidden behind _GNU_SOURCE, with FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE (include/uapi/linux/falloc.h):
+// the range reads as zeros and takes no room. 64-bit machines only, where an offset is one argument.
+static inline int linux_punch_hole(int fd, off_t offset, off_t length) {
+    return (int)syscall(SYS_fallocate, fd, 3, offset, length);
+}
+
+// include/uapi/linux/fcntl.h and include/uapi/asm-generic/fcntl.h.
+static const int LINUX_O_PATH = 010000000;
+static const int LINUX_AT_EMPTY_PATH = 0x1000;
+// UTIME_OMIT of utimensat(2), include/uapi/linux/stat.h's kernel side: include/linux/stat.h.
+static const long LINUX_UTIME_OMIT = (1L << 30) - 2L;
+
 #endif

@@ -1,0 +1,79 @@
+import BlobEngine
+import RepoBase
+
+/// A place of a file that needs a chunk, and where the chunk is.
+struct ChunkUse: Sendable {
+    let id: BlobID
+    /// The pack's number in this window, in the order in which packs were met.
+    let pack: UInt32
+    let packOffset: UInt32
+    let length: UInt32
+    /// The file's number in this window.
+    let file: UInt32
+    let offset: UInt64
+}
+
+/// The next part of a restore, planned: its chunks are sorted by pack and place, so that each pack is read once, front to back, and each
+/// chunk decoded once for all places that need it.
+struct RestoreWindow {
+    /// 56 bytes each. Two windows are in memory at a time: one being planned, one being written.
+    static let useLimit = 1 << 17
+    static let fileLimit = 1 << 14
+
+    private(set) var files: [RestoredFile] = []
+    private(set) var uses: [ChunkUse] = []
+    private var packs: [ObjectID: UInt32] = [:]
+
+    var isFull: Bool { uses.count >= Self.useLimit || files.count >= Self.fileLimit }
+
+    /// The file's number, to be given to `add`.
+    mutating func add(_ file: RestoredFile) -> UInt32 {
+        files.append(file)
+        return UInt32(files.count - 1)
+    }
+
+    /// The caller has told the file to expect one more chunk.
+    mutating func add(_ id: BlobID, length: UInt64, at offset: UInt64, file: UInt32, _ location: BlobLocation) {
+        let next = UInt32(packs.count)
+        let pack = packs[location.pack.id, default: next]
+        packs[location.pack.id] = pack
+        uses.append(
+            ChunkUse(
+                id: id, pack: pack, packOffset: location.record.offset, length: UInt32(length), file: file,
+                offset: offset))
+    }
+
+    /// Chunks that are fetched and verified together: at most 16 and about 2 MiB.
+    private static let batchChunks = 16
+    private static let batchBytes = 2 << 20
+
+    /// In the order in which to take them; empties the window.
+    mutating func batches() -> [RestoreBatch] {
+        uses.sort {
+            ($0.pack, $0.packOffset, $0.file, $0.offset) < ($1.pack, $1.packOffset, $1.file, $1.offset)
+        }
+        var batches: [RestoreBatch] = []
+        var batch = RestoreBatch()
+        var bytes = 0
+        for use in uses {
+            if batch.chunks.last?.id != use.id {
+                if batch.chunks.count >= Self.batchChunks || bytes >= Self.batchBytes {
+                    batches.append(batch)
+                    batch = RestoreBatch()
+                    bytes = 0
+                }
+                batch.chunks.append((use.id, []))
+                bytes += Int(use.length)
+            }
+            batch.chunks[batch.chunks.count - 1].uses.append((files[Int(use.file)], use.offset, use.length))
+        }
+        if !batch.chunks.isEmpty { batches.append(batch) }
+        self = RestoreWindow()
+        return batches
+    }
+}
+
+/// Some chunks that are near each other in a pack, with all places that need them.
+struct RestoreBatch: Sendable {
+    var chunks: [(id: BlobID, uses: [(file: RestoredFile, offset: UInt64, length: UInt32)])] = []
+}

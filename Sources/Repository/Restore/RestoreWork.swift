@@ -1,0 +1,220 @@
+import BlobEngine
+import Glibc
+import RepoBase
+
+/// The threads of a restore: they fetch, verify and write chunks, and finish each file with its last one.
+final class RestoreWork: Sendable {
+    let repository: OpenRepository
+    let directories: TargetDirectories
+    let metadata: TargetMetadata
+    let progress: Monitor<RestoreProgress>
+    private let options: RestoreOptions
+    /// New files inherit ACLs from the target.
+    let inheritsAttributes: Bool
+    private let openFiles = OpenRestoredFiles()
+    private let queue = BoundedQueue<RestoreBatch>(limit: Int.max)
+    private let state = Monitor(State())
+    private let workers = Monitor<[WorkerThread]>([])
+
+    private struct State {
+        var pending = 0
+        var failure: (any Error)?
+        var problems: [RestoreProblem] = []
+        var metadataProblems: UInt64 = 0
+    }
+
+    init(
+        _ repository: OpenRepository, _ options: RestoreOptions, directories: TargetDirectories,
+        inheritsAttributes: Bool, progress: Monitor<RestoreProgress>
+    ) {
+        self.repository = repository
+        self.options = options
+        self.directories = directories
+        self.inheritsAttributes = inheritsAttributes
+        self.progress = progress
+        metadata = TargetMetadata(OwnerNumbers(isNumeric: options.usesNumericOwners))
+        let shared = BlobReader.SharedReading()
+        workers.withLock { workers in
+            workers = (0..<max(1, options.threads)).map { _ in
+                WorkerThread { [self] in
+                    let reader = BlobReader(repository, shared: shared)
+                    while let batch = queue.pop() {
+                        if !hasFailed { write(batch, reader) }
+                        state.update { $0.pending -= 1 }
+                    }
+                }
+            }
+        }
+    }
+
+    var hasFailed: Bool { state.withLock { $0.failure != nil } }
+
+    /// Throws what has stopped the restore.
+    func check() throws {
+        if let failure = state.withLock({ $0.failure }) { throw failure }
+    }
+
+    func submit(_ batches: [RestoreBatch]) {
+        state.withLock { $0.pending += batches.count }
+        for batch in batches { queue.push(batch) }
+    }
+
+    /// Waits until everything submitted is written.
+    func settle() throws {
+        state.wait { $0.pending == 0 ? () : nil }
+        try check()
+    }
+
+    /// Ends the threads, after what was submitted.
+    func stop() {
+        queue.close()
+        let threads = workers.withLock { threads in
+            defer { threads = [] }
+            return threads
+        }
+        for thread in threads { thread.join() }
+    }
+
+    /// Drops what was submitted and not begun, then ends the threads.
+    func abandon(_ error: any Error) {
+        state.withLock { $0.failure = $0.failure ?? error }
+        stop()
+    }
+
+    var problems: (list: [RestoreProblem], metadataCount: UInt64) {
+        state.withLock { ($0.problems, $0.metadataProblems) }
+    }
+
+    func report(_ problem: RestoreProblem) {
+        state.withLock { state in
+            if problem.kind == .metadata {
+                state.metadataProblems += 1
+                guard state.metadataProblems <= RestoreResult.metadataProblemLimit else { return }
+            }
+            state.problems.append(problem)
+        }
+        progress.withLock { $0.problems += 1 }
+    }
+
+    /// A failure on one entry: the restore goes on, unless it would be the same for every other.
+    func report(_ failure: TargetFailure, _ path: [UInt8]) {
+        if failure.isFatal {
+            state.withLock { $0.failure = $0.failure ?? failure.error(path) }
+        } else {
+            report(RestoreProblem(.target, path: path, message: failure.message))
+        }
+    }
+
+    private func write(_ batch: RestoreBatch, _ reader: BlobReader) {
+        do {
+            let results = try reader.read(batch.chunks.map(\.id), .chunk)
+            for (chunk, result) in zip(batch.chunks, results) {
+                for use in chunk.uses {
+                    switch result {
+                    case .success(let buffer):
+                        if buffer.count == Int(use.length) {
+                            write(buffer.bytes, to: use.file, at: use.offset)
+                        } else {
+                            use.file.fail(.damage, "chunk \(chunk.id) does not have the length that its list says")
+                        }
+                        withExtendedLifetime(buffer) {}
+                    case .failure(let error): use.file.fail(.damage, error.message)
+                    }
+                    if use.file.finishOne() { finish(use.file, reader) }
+                }
+            }
+        } catch {
+            state.withLock { $0.failure = $0.failure ?? error }
+        }
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer, to file: RestoredFile, at offset: UInt64) {
+        guard !file.hasFailed else { return }
+        do throws(TargetFailure) {
+            let handle = try file.handle(directories)
+            try TargetCalls.write(bytes, to: handle.descriptor, at: offset)
+            progress.withLock { progress in
+                progress.bytesWritten += UInt64(bytes.count)
+                progress.bytesDone += UInt64(bytes.count)
+            }
+            // A file of one chunk is finished at once.
+            if file.entry.metadata.size != UInt64(bytes.count) { openFiles.noteUse(file) }
+        } catch {
+            failed(file, error)
+        }
+    }
+
+    private func failed(_ file: RestoredFile, _ failure: TargetFailure) {
+        if failure.isFatal {
+            state.withLock { $0.failure = $0.failure ?? failure.error(file.path) }
+        }
+        file.fail(.target, failure.message)
+    }
+
+    /// Everything is written: sets the size, verifies, sets the metadata. A new file that is not whole is removed.
+    func finish(_ file: RestoredFile, _ reader: BlobReader) {
+        defer {
+            openFiles.remove(file)
+            file.closeHandle()
+        }
+        if !file.hasFailed {
+            do {
+                let handle = try file.handle(directories)
+                try complete(file, handle.descriptor, reader)
+            } catch let failure as TargetFailure {
+                failed(file, failure)
+            } catch let error as RepoError where error.code == .damaged {
+                file.fail(.damage, error.message)
+            } catch {
+                state.withLock { $0.failure = $0.failure ?? error }
+                return
+            }
+        }
+        let (failure, isTouched) = file.state.withLock { ($0.failure, $0.isTouched) }
+        guard let failure else {
+            progress.withLock { $0.filesDone += 1 }
+            return
+        }
+        var message = failure.message
+        if isTouched {
+            if file.existing == nil {
+                if let parent = try? directories.handle(of: file.directory) {
+                    try? TargetCalls.unlink(file.entry.name, in: parent.descriptor)
+                }
+            } else {
+                message += "; the file that was there holds both old and restored content now"
+            }
+        }
+        report(RestoreProblem(failure.kind, path: failure.path, message: message))
+    }
+
+    private func complete(_ file: RestoredFile, _ descriptor: CInt, _ reader: BlobReader) throws {
+        let entry = file.entry
+        let status = try TargetCalls.status(of: descriptor)
+        if UInt64(status.st_size) != entry.metadata.size { try TargetCalls.truncate(descriptor, to: entry.metadata.size) }
+        if options.verifies { try verify(entry, descriptor, reader) }
+        for failure in metadata.apply(
+            entry.metadata, to: descriptor, removesOthers: inheritsAttributes || file.existing != nil)
+        {
+            report(RestoreProblem(.metadata, path: file.path, message: failure))
+        }
+    }
+
+    private func verify(_ entry: TreeEntry, _ descriptor: CInt, _ reader: BlobReader) throws {
+        guard let content = entry.content else { return }
+        // From the device where that is possible, not from memory.
+        _ = fdatasync(descriptor)
+        _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
+        let comparison = ContentComparison(descriptor, repository.blobHasher) { chunk, offset, isSame in
+            guard isSame else {
+                throw RepoError(
+                    .damaged, "\(chunk.length) bytes from \(offset) read back otherwise than they were written")
+            }
+        }
+        try ContentWalk.entries(of: content, size: entry.metadata.size, reader) { chunk, offset in
+            try comparison.add(chunk, at: offset)
+            return true
+        }
+        try comparison.flush()
+    }
+}

@@ -96,7 +96,7 @@ struct PackDirectoryTests {
         let golden = Hexadecimal.decode(Self.golden)!
         for _ in 0..<20_000 {
             var bytes = golden
-            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+            for _ in 0..<Int.random(in: 1...BlobBases.maximumCount, using: &generator) {
                 bytes[Int.random(in: 90..<bytes.count, using: &generator)] = UInt8.random(
                     in: 0...255, using: &generator)
             }

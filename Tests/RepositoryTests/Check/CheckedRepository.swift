@@ -145,7 +145,7 @@ struct CheckedRepository {
                         var bytes: [UInt8] = []
                         try ContentWalk.entries(of: content, size: entry.metadata.size, reader) { piece, _ in
                             if let id = piece.id {
-                                bytes += Array(try reader.read(id, .chunk).bytes)
+                                bytes += try reader.bytes(id, .chunk)
                             } else {
                                 bytes += [UInt8](repeating: 0, count: Int(piece.length))
                             }

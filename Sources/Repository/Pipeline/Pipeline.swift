@@ -68,7 +68,9 @@ final class Pipeline: Sendable {
 
     private func scan(_ job: ScanJob) {
         var candidates = CandidateBuffer()
-        let base = ring.pointer(at: job.position).assumingMemoryBound(to: UInt8.self)
+        // The scanner looks back from the segment's start, which may be where the ring begins anew.
+        let base =
+            (ring.pointer(at: job.position - UInt64(job.before)) + job.before).assumingMemoryBound(to: UInt8.self)
         CandidateScanner.scan(gear, base: base, count: job.length, before: job.before, into: &candidates)
         job.cutting.deposit(job, candidates)
     }

@@ -16,14 +16,22 @@ struct IndexLoader {
 
     /// Order matters for writers (docs/collection.md): condemned packs are read after the index was listed would be too
     /// early for what is condemned meanwhile, so a writer registers before it calls this.
-    func load() throws -> IndexView {
+    /// - Parameter onDamaged: told of each segment that does not read; the index is loaded without it unless this throws.
+    func load(onDamaged: (StoreKey, RepoError) throws -> Void = { throw $1 }) throws -> IndexView {
         let folder = repository.cacheDirectory + "/index"
         try LocalFolder.make(folder)
         var tables: [(ObjectID, IndexTable)] = []
         var present: Set<String> = []
         for object in try repository.store.list(Self.prefix) {
             guard let id = ObjectID(object.key.description.dropFirst(Self.prefix.count)) else { continue }
-            guard let table = try table(id, key: object.key, folder: folder) else { continue }
+            let table: IndexTable
+            do {
+                guard let found = try self.table(id, key: object.key, folder: folder) else { continue }
+                table = found
+            } catch let error as RepoError where error.code == .damaged {
+                try onDamaged(object.key, error)
+                continue
+            }
             present.insert("\(id)")
             tables.append((id, table))
         }

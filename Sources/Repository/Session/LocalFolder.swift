@@ -31,4 +31,52 @@ enum LocalFolder {
         }
         return names
     }
+
+    /// Removes a file; one that is absent is no error.
+    static func remove(_ path: String) throws(RepoError) {
+        guard unlink(path) != 0, errno != ENOENT else { return }
+        throw RepoError(.failed, "cannot remove \(path): \(String(cString: strerror(errno)))")
+    }
+
+    /// The bytes of a small file; nil when it is absent or cannot be read.
+    static func contents(_ path: String, atMost limit: Int) -> [UInt8]? {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var status = stat()
+        guard fstat(file, &status) == 0, status.st_size <= limit else { return nil }
+        var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+        var filled = 0
+        while filled < bytes.count {
+            let count = bytes.withUnsafeMutableBytes { read(file, $0.baseAddress! + filled, $0.count - filled) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return nil }
+            filled += count
+        }
+        return bytes
+    }
+
+    /// Writes a file of this user's alone beside its place and renames it there; not fsynced.
+    static func replace(_ path: String, with bytes: [UInt8]) throws(RepoError) {
+        let temporary = "\(path).\(getpid())"
+        func failure() -> RepoError {
+            let status = errno
+            unlink(temporary)
+            return RepoError(.failed, "cannot write \(path): \(String(cString: strerror(status)))")
+        }
+        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw failure() }
+        var written = 0
+        while written < bytes.count {
+            let count = bytes.withUnsafeBytes { write(file, $0.baseAddress! + written, $0.count - written) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                let error = failure()
+                close(file)
+                throw error
+            }
+            written += count
+        }
+        guard close(file) == 0, rename(temporary, path) == 0 else { throw failure() }
+    }
 }

@@ -18,6 +18,7 @@ public final class OpenRepository: Sendable {
     let pageChunkSize: Int
 
     private let loaded = Monitor<IndexView?>(nil)
+    private let readsPartialIndex = Monitor(false)
 
     /// Throws `.damaged` when config has no usable chunker profiles.
     public init(store: any Store, keys: KeyRing, cacheDirectory: String) throws {
@@ -41,11 +42,19 @@ public final class OpenRepository: Sendable {
         pageChunkSize = page
     }
 
+    /// From now on a damaged index segment is left out instead of failing everything: for checks and repairs, which name it themselves.
+    func acceptPartialIndex() { readsPartialIndex.withLock { $0 = true } }
+
+    private func loadIndex() throws -> IndexView {
+        guard readsPartialIndex.withLock({ $0 }) else { return try IndexLoader(self).load() }
+        return try IndexLoader(self).load(onDamaged: { _, _ in })
+    }
+
     /// The index as of its last loading, together with what this process has added since.
     public func index() throws -> IndexView {
         try loaded.withLock { view in
             if let view { return view }
-            let fresh = try IndexLoader(self).load()
+            let fresh = try loadIndex()
             view = fresh
             return fresh
         }
@@ -54,7 +63,7 @@ public final class OpenRepository: Sendable {
     /// Loads the index anew: for a reader whose pack is gone, and for a writer after it has registered.
     @discardableResult
     public func reloadIndex() throws -> IndexView {
-        let fresh = try IndexLoader(self).load()
+        let fresh = try loadIndex()
         loaded.withLock { $0 = fresh }
         return fresh
     }
@@ -63,7 +72,7 @@ public final class OpenRepository: Sendable {
     func reloadIndexIfChanged(since view: IndexView) throws -> Bool {
         try loaded.withLock { current in
             if let current, current !== view { return true }
-            let fresh = try IndexLoader(self).load()
+            let fresh = try loadIndex()
             defer { current = fresh }
             return fresh.segments != view.segments
         }

@@ -1,0 +1,80 @@
+public import RepoBase
+
+/// What a check found.
+public struct CheckReport: Sendable {
+    /// Objects of the store that were looked at.
+    public var objects: UInt64 = 0
+    /// Blobs: indexed ones that a snapshot needs, or with data the ones that were opened, copies counted.
+    public var blobs: UInt64 = 0
+    /// Bytes fetched from packs in whole.
+    public var bytesRead: UInt64 = 0
+    /// Everything that is wrong, by object.
+    public var errors: [Damage] = []
+    /// Packs that no index segment names: of a writer under way, or of a crash. Not damage; a later prune removes them.
+    public var unindexedPacks: [ObjectID] = []
+    /// Packs whose every blob was opened and whose every id was recomputed.
+    public var verifiedPacks: UInt64 = 0
+    /// Packs of writers that this full key now vouches for.
+    public var endorsedPacks: UInt64 = 0
+
+    public init() {}
+
+    public var isClean: Bool { errors.isEmpty }
+}
+
+/// One damaged or missing object, and whom it hurts.
+public struct Damage: Hashable, Sendable {
+    public enum Kind: String, Hashable, Sendable, CaseIterable {
+        case config, key, pack, index, blob, snapshot, hold, journal, collection, writer
+    }
+
+    /// The key on the store, or `blob <id>`.
+    public var object: String
+    public var kind: Kind
+    /// What is wrong with it.
+    public var problem: String
+    /// The snapshots that miss something by it.
+    public var snapshots: [ObjectID] = []
+    /// The first few paths in them that do.
+    public var paths: [[UInt8]] = []
+
+    public static let pathLimit = 8
+
+    public init(object: String, kind: Kind, problem: String) {
+        self.object = object
+        self.kind = kind
+        self.problem = problem
+    }
+
+    init(_ object: String, _ kind: Kind, _ error: RepoError) {
+        self.init(object: object, kind: kind, problem: error.reason(about: object))
+    }
+}
+
+extension RepoError {
+    /// The message without the name of its object, where it begins with it.
+    func reason(about object: String) -> String {
+        let opening = "\(object) is damaged: "
+        return message.hasPrefix(opening) ? String(message.dropFirst(opening.count)) : message
+    }
+}
+
+/// How far a check has come; read by displays while it runs.
+public final class CheckProgress: Sendable {
+    public struct Values: Hashable, Sendable {
+        /// Blobs that snapshots need, seen so far.
+        public var blobsWalked: UInt64 = 0
+        public var packsVerified: UInt64 = 0
+        public var packsToVerify: UInt64 = 0
+        public var bytesRead: UInt64 = 0
+        public var bytesToRead: UInt64 = 0
+    }
+
+    private let state = Monitor(Values())
+
+    public init() {}
+
+    public var values: Values { state.withLock { $0 } }
+
+    func update(_ change: (inout Values) -> Void) { state.withLock { change(&$0) } }
+}

@@ -1,0 +1,196 @@
+import BlobEngine
+import RepoBase
+import Storage
+
+/// Reads every small object of the store: config and its generations, keys, index segments, snapshots, holds, the journal, and the
+/// collectors' and writers' records.
+struct ObjectCheck {
+    private let repository: OpenRepository
+    private(set) var objects: UInt64 = 0
+    private(set) var errors: [Damage] = []
+    /// The snapshots that read, oldest first.
+    private(set) var snapshots: [SnapshotCatalog.Entry] = []
+    /// Index segments that do not read.
+    private(set) var damagedSegments: Set<ObjectID> = []
+
+    init(_ repository: OpenRepository) { self.repository = repository }
+
+    mutating func run() throws {
+        try checkConfig()
+        try checkKeys()
+        try checkIndex()
+        try checkSnapshots()
+        try checkRecords(Journal.prefix, .journal, .journal) { (key, bytes, _) throws(RepoError) in
+            guard key.description == "\(Journal.prefix)\(ObjectHasher.hash(bytes))" else {
+                throw RepoError.damaged("\(key)", "its content does not match its name")
+            }
+        }
+        try checkRecords("gc/", .collection, .collection) { (key, _, fields) throws(RepoError) in
+            // Packs and writers have ids of different lengths, so the one's list cannot pass for the other's.
+            let length = key.description.hasSuffix("/condemned") ? 32 : 16
+            guard fields.subjects.allSatisfy({ $0.count == length }) else {
+                throw RepoError.damaged("\(key)", "it is a list of another kind")
+            }
+        }
+        try checkRecords(WriterRegistration.prefix, .writer, .writer) { _, _, _ in }
+    }
+
+    private mutating func checkConfig() throws {
+        let authority = repository.keys.authority
+        let config = try bytes(ConfigHistory.key, limit: RepositoryConfig.byteLimit, .config)
+        var latest: SignedConfig?
+        for object in try repository.store.list("configs/").sorted(by: { $0.key < $1.key }) {
+            guard let bytes = try bytes(object.key, limit: RepositoryConfig.byteLimit, .config) else { continue }
+            let before = latest
+            examine("\(object.key)", .config) { () throws(RepoError) in
+                let signed = try RepositoryConfig.verified(bytes, object: "\(object.key)", authority: authority)
+                latest = signed
+                guard ConfigHistory.generationKey(signed.config.generation) == object.key else {
+                    throw .damaged("\(object.key)", "it is generation \(signed.config.generation)")
+                }
+                guard before == nil || signed.config.previous == before.map({ ObjectHasher.hash($0.bytes) }) else {
+                    throw .damaged("\(object.key)", "it does not follow the generation before it")
+                }
+            }
+        }
+        guard let config else {
+            errors.append(Damage(object: "config", kind: .config, problem: "it is missing"))
+            return
+        }
+        examine("config", .config) { () throws(RepoError) in
+            let signed = try RepositoryConfig.verified(config, object: "config", authority: authority)
+            if let latest, latest.config.generation > signed.config.generation { return }  // being replaced
+            guard latest == nil || latest?.bytes == config else {
+                throw .damaged("config", "it is not a copy of its generation under configs/")
+            }
+        }
+        let first = ConfigHistory.generationKey(1)
+        if try repository.store.stat(first) == nil {
+            errors.append(Damage(object: "\(first)", kind: .config, problem: "it is missing"))
+        }
+    }
+
+    private mutating func checkKeys() throws {
+        var found: Set<KeyID> = []
+        for object in try repository.store.list(WrappedKey.prefix) {
+            guard let bytes = try bytes(object.key, limit: WrappedKey.byteLimit, .key) else { continue }
+            let entries = repository.keys.config.keys
+            examine("\(object.key)", .key) { () throws(RepoError) in
+                let wrapped = try WrappedKey(bytes, object: "\(object.key)")
+                // A key that config does not list is one that an interrupted change has left: harmless.
+                guard let entry = entries.first(where: { WrappedKey.storeKey($0.id) == object.key }) else { return }
+                found.insert(entry.id)
+                guard wrapped.kind == entry.kind, wrapped.role == entry.role else {
+                    throw .damaged("\(object.key)", "config describes the key otherwise")
+                }
+            }
+        }
+        for entry in repository.keys.config.keys where entry.state == .active && !found.contains(entry.id) {
+            let object = "\(WrappedKey.storeKey(entry.id))"
+            guard !errors.contains(where: { $0.object == object }) else { continue }
+            errors.append(Damage(object: object, kind: .key, problem: "it is missing, so the key opens nothing"))
+        }
+    }
+
+    /// Every segment, whatever the local cache holds of it; a table of the cache that differs from its segment is made again.
+    private mutating func checkIndex() throws {
+        let folder = repository.cacheDirectory + "/index"
+        try LocalFolder.make(folder)
+        for object in try repository.store.list(IndexLoader.prefix) {
+            let name = object.key.description.dropFirst(IndexLoader.prefix.count)
+            guard let id = ObjectID(name) else { continue }
+            do {
+                guard let bytes = try bytes(object.key, limit: IndexLoader.maximumSegmentSize, .index) else { continue }
+                guard ObjectHasher.hash(bytes) == id else {
+                    throw RepoError.damaged("\(object.key)", "its content does not match its name")
+                }
+                let (segment, signer) = try IndexSegment.decode(
+                    bytes, object: "\(object.key)", keys: repository.epochKeys, verifyingKey: repository.verifyingKey)
+                let path = "\(folder)/\(id)"
+                if let table = try? IndexTable(path: path), Self.isSame(table, segment) { continue }
+                try IndexTable.write(segment, signer: signer, to: path)
+            } catch let error as RepoError where error.code == .damaged {
+                damagedSegments.insert(id)
+                // A table made when the segment was whole must not hide that it no longer is.
+                try? LocalFolder.remove("\(folder)/\(id)")
+                if !errors.contains(where: { $0.object == "\(object.key)" }) {
+                    errors.append(Damage("\(object.key)", .index, error))
+                }
+            }
+        }
+    }
+
+    private static func isSame(_ table: IndexTable, _ segment: IndexSegment) -> Bool {
+        guard table.count == segment.blobs.count, table.packs == segment.packs, table.replaces == segment.replaces else {
+            return false
+        }
+        for (position, blob) in segment.blobs.enumerated() {
+            guard table.record(at: position) == blob.record, table.pack(at: position) == Int(blob.pack) else {
+                return false
+            }
+        }
+        return true
+    }
+
+    private mutating func checkSnapshots() throws {
+        let (ids, held) = try SnapshotCatalog(repository).names()
+        for id in ids {
+            let key = SnapshotObject.key(id)
+            do {
+                snapshots.append(try SnapshotCatalog(repository).read(id))
+                objects += 1
+            } catch let error as RepoError where error.code == .notFound {
+                continue
+            } catch let error as RepoError where error.code == .damaged {
+                objects += 1
+                var damage = Damage("\(key)", .snapshot, error)
+                damage.snapshots = [id]
+                errors.append(damage)
+            }
+        }
+        snapshots.sort { ($0.snapshot.time, $0.id) < ($1.snapshot.time, $1.id) }
+        for id in held {
+            let key = SnapshotObject.holdKey(id)
+            guard let bytes = try bytes(key, limit: SealedRecord.byteLimit, .hold) else { continue }
+            let keys = repository.keys
+            examine("\(key)", .hold) { () throws(RepoError) in
+                let record = try SealedRecord.decode(.hold, bytes, object: "\(key)", keyRing: keys)
+                guard record.fields.subjects.first == Array("\(id)".utf8) || record.fields.subjects.first == id.bytes else {
+                    throw .damaged("\(key)", "it is of another snapshot")
+                }
+            }
+        }
+    }
+
+    private mutating func checkRecords(
+        _ prefix: String, _ kind: SealedRecord.Kind, _ damageKind: Damage.Kind,
+        _ body: (StoreKey, [UInt8], RecordFields) throws(RepoError) -> Void
+    ) throws {
+        let keys = repository.keys
+        for object in try repository.store.list(prefix) where !object.key.description.hasSuffix(".fence") {
+            guard let bytes = try bytes(object.key, limit: SealedRecord.byteLimit, damageKind) else { continue }
+            examine("\(object.key)", damageKind) { () throws(RepoError) in
+                let record = try SealedRecord.decode(kind, bytes, object: "\(object.key)", keyRing: keys)
+                try body(object.key, bytes, record.fields)
+            }
+        }
+    }
+
+    /// Nil when it is gone or damaged; damage is noted.
+    private mutating func bytes(_ key: StoreKey, limit: Int, _ kind: Damage.Kind) throws -> [UInt8]? {
+        do {
+            let bytes = try repository.store.get(key, atMost: limit)
+            objects += 1
+            return bytes
+        } catch let error as RepoError where error.code == .notFound {
+            return nil
+        } catch let error as RepoError where error.code == .damaged {
+            errors.append(Damage("\(key)", kind, error))
+            return nil
+        }
+    }
+
+    private mutating func examine(_ object: String, _ kind: Damage.Kind, _ body: () throws(RepoError) -> Void) {
+        do { try body() } catch { errors.append(Damage(object, kind, error)) }
+    }
+}

@@ -1,0 +1,50 @@
+import BlobEngine
+import RepoBase
+import Storage
+
+/// Compares the packs that the index names with those in the store, by one listing.
+struct PackPresence {
+    /// A pack that is there and its size in the store.
+    struct Indexed {
+        let number: UInt32
+        let id: ObjectID
+        let size: UInt64
+    }
+
+    private(set) var objects: UInt64 = 0
+    private(set) var missing: Set<UInt32> = []
+    private(set) var wrongSize: [UInt32: String] = [:]
+    private(set) var unindexed: [ObjectID] = []
+    private var sizes: [UInt64?]
+    private let numbering: PackNumbering
+
+    init(_ numbering: PackNumbering) {
+        self.numbering = numbering
+        sizes = [UInt64?](repeating: nil, count: numbering.packs.count)
+    }
+
+    mutating func run(_ repository: OpenRepository) throws {
+        try repository.store.list(PackObject.prefix) { object in
+            objects += 1
+            guard let id = PackObject.id(object.key) else { return }
+            guard let number = numbering.numbers[id] else {
+                unindexed.append(id)
+                return
+            }
+            sizes[Int(number)] = object.size
+            let expected = numbering.packs[Int(number)].size
+            if object.size != expected {
+                wrongSize[number] = "it has \(object.size) bytes instead of the \(expected) that the index says"
+            }
+        }
+        unindexed.sort()
+        for number in sizes.indices where sizes[number] == nil { missing.insert(UInt32(number)) }
+    }
+
+    /// The packs that are there, by number.
+    func indexed(_ numbering: PackNumbering) -> [Indexed] {
+        sizes.indices.compactMap { index in
+            sizes[index].map { Indexed(number: UInt32(index), id: numbering.packs[index].id, size: $0) }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+import BlobEngine
+import RepoBase
+import Storage
+
+/// Verifies a repository: that everything its snapshots need is there and, where asked, that it reads.
+///
+/// Reads only, but for the packs of writers that a full key has verified in whole: those it vouches for in a segment of its own
+/// (design, signatures).
+public struct RepositoryCheck {
+    public struct Options: Sendable {
+        /// Which packs are read in whole; nil: none.
+        public var data: DataSubset?
+        /// Only what the snapshots of this source need.
+        public var source: String?
+        public var threads = availableProcessors()
+        /// A full key vouches for what writers stored and it has verified.
+        public var endorsesPacks = true
+
+        public init() {}
+    }
+
+    private let repository: OpenRepository
+    private let options: Options
+    private let progress: CheckProgress
+
+    public init(_ repository: OpenRepository, options: Options = Options(), progress: CheckProgress = CheckProgress()) {
+        self.repository = repository
+        self.options = options
+        self.progress = progress
+    }
+
+    private static let attempts = 3
+
+    /// Damage is in the report. Throws `.wrongKey` for a writer key, `.usage` for a source without snapshots, and what the store throws when
+    /// it fails.
+    ///
+    /// Memory: 2 bits for each blob of the index, with data 16 bytes for each delta, and about 150 MB of buffers.
+    public func run() throws -> CheckReport {
+        try repository.requireReading("check a repository")
+        repository.acceptPartialIndex()
+        var attempt = 1
+        while true {
+            let segments = try repository.reloadIndex().segments
+            let report = try runOnce()
+            guard !report.isClean, attempt < Self.attempts else { return report }
+            // A collector may have moved blobs while this looked for them.
+            if try repository.reloadIndex().segments == segments { return report }
+            attempt += 1
+        }
+    }
+
+    private func runOnce() throws -> CheckReport {
+        var objects = ObjectCheck(repository)
+        try objects.run()
+        var report = CheckReport()
+        report.objects = objects.objects
+        report.errors = objects.errors
+        let snapshots = try selected(objects.snapshots)
+        let numbering = PackNumbering(try repository.reloadIndex())
+
+        var presence = PackPresence(numbering)
+        try presence.run(repository)
+        report.objects += presence.objects
+        report.unindexedPacks = presence.unindexed
+        var structure = StructureCheck(repository, numbering, progress)
+        try structure.run(snapshots)
+        report.blobs = structure.blobs
+
+        var findings = DataCheck.Findings()
+        if let data = options.data {
+            let packs = packsToRead(data, numbering, presence, structure)
+            let check = DataCheck(repository, numbering, packs: packs, threads: options.threads, progress: progress)
+            findings = try check.run()
+            report.blobs = findings.blobs
+            report.bytesRead = findings.bytesRead
+            let whole = packs.filter { isWhole($0, findings) }
+            report.verifiedPacks = UInt64(whole.count)
+            try VerificationLedger(repository).record(
+                verified: whole.map { numbering.packs[Int($0)].id }, subset: data, present: presence.indexed(numbering))
+            if options.endorsesPacks, objects.errors.isEmpty {
+                report.endorsedPacks = try PackEndorsement(repository).endorse(Set(whole.map { numbering.packs[Int($0)].id }))
+            }
+        }
+        report.errors += try packErrors(numbering, presence, findings, structure, snapshots)
+        return report
+    }
+
+    private func selected(_ snapshots: [SnapshotCatalog.Entry]) throws -> [SnapshotCatalog.Entry] {
+        guard let source = options.source else { return snapshots }
+        let selected = snapshots.filter { $0.snapshot.source == source }
+        guard !selected.isEmpty else {
+            throw RepoError(
+                .usage, "there is no snapshot of source '\(source)'", advice: "'repo snapshots' lists what there is.")
+        }
+        return selected
+    }
+
+    private func packsToRead(
+        _ data: DataSubset, _ numbering: PackNumbering, _ presence: PackPresence, _ structure: StructureCheck
+    ) -> [UInt32] {
+        var packs = presence.indexed(numbering)
+        if options.source != nil {
+            let needed = structure.neededPacks()
+            packs = packs.filter { needed[Int($0.number)] }
+        }
+        return VerificationLedger(repository).choose(data, from: packs).map(\.number).sorted()
+    }
+
+    private func isWhole(_ pack: UInt32, _ findings: DataCheck.Findings) -> Bool {
+        findings.packProblems[pack] == nil && !findings.missingPacks.contains(pack)
+            && !findings.badCopies.contains { $0.key.pack == pack }
+    }
+
+    /// What is wrong with packs and blobs, and whom it hurts.
+    private func packErrors(
+        _ numbering: PackNumbering, _ presence: PackPresence, _ findings: DataCheck.Findings,
+        _ structure: StructureCheck, _ snapshots: [SnapshotCatalog.Entry]
+    ) throws -> [Damage] {
+        let missing = presence.missing.union(findings.missingPacks)
+        guard !missing.isEmpty || !presence.wrongSize.isEmpty || !findings.packProblems.isEmpty
+            || !findings.badCopies.isEmpty || structure.hasProblems
+        else { return [] }
+        // Without data, a pack of another size than it should have may have lost anything.
+        let doubtful = presence.wrongSize.keys.filter { findings.packProblems[$0] == nil }
+        var map = DamageMap(
+            repository, numbering, badPacks: missing.union(doubtful), badCopies: Set(findings.badCopies.keys))
+        try map.walk(snapshots)
+
+        var errors: [String: Damage] = [:]
+        func add(_ pack: UInt32, _ problem: String) {
+            let object = "\(PackObject.key(numbering.packs[Int(pack)].id))"
+            if errors[object] == nil {
+                errors[object] = Damage(object: object, kind: .pack, problem: problem)
+            } else {
+                errors[object]?.problem += "; \(problem)"
+            }
+        }
+        // A collector deletes condemned packs after it has copied what is needed of them.
+        for pack in missing where !numbering.view.condemned.contains(numbering.packs[Int(pack)].id) {
+            add(pack, "it is missing")
+        }
+        for (pack, problem) in presence.wrongSize where findings.packProblems[pack] == nil { add(pack, problem) }
+        for (pack, problems) in findings.packProblems { add(pack, problems.joined(separator: "; ")) }
+        for (pack, copies) in Dictionary(grouping: findings.badCopies, by: \.key.pack) {
+            if let problem = BadBlobs.describe(copies.map(\.value), isNeeded: structure.isNeeded) { add(pack, problem) }
+        }
+        for (object, harm) in map.harm {
+            if errors[object] == nil {
+                let isPack = object.hasPrefix(PackObject.prefix)
+                errors[object] = Damage(
+                    object: object, kind: isPack ? .pack : .blob,
+                    problem: isPack ? "a blob in it does not read" : "no index segment names it")
+            }
+            errors[object]?.snapshots = harm.snapshots
+            errors[object]?.paths = harm.paths
+        }
+        return errors.values.sorted { $0.object < $1.object }
+    }
+}
+
+/// Words for the damaged blobs of a pack.
+enum BadBlobs {
+    /// Nil when all are deltas that nobody needs and whose bases are gone: what a repair leaves for a prune.
+    static func describe(_ blobs: [DataCheck.BadBlob], isNeeded: (BlobID) -> Bool) -> String? {
+        let relevant = blobs.filter { !$0.lacksBase || isNeeded($0.id) }.sorted { $0.id < $1.id }
+        guard let first = relevant.first else { return nil }
+        let text = "blob \(first.id): \(first.problem)"
+        return relevant.count == 1 ? text : "\(relevant.count) blobs do not read, the first: \(text)"
+    }
+}
+
+extension OpenRepository {
+    /// Throws `.wrongKey` for a key that can write and not read; `what` as in "check a repository".
+    func requireReading(_ what: String) throws(RepoError) {
+        guard keys.role == .full else {
+            throw RepoError(
+                .wrongKey, "a writer key cannot \(what)", advice: "Use a password or a machine key with the role 'full'.")
+        }
+    }
+}

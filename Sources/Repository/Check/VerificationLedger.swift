@@ -1,0 +1,123 @@
+import BlobEngine
+import RepoBase
+
+/// What this machine has verified, so that checks of a share of the data cover all of it one after the other.
+///
+/// A file of the cache, counted in runs rather than by a clock. For each pack: the run that verified it last, or else the run that
+/// saw it first; packs with the lowest number are due first. A cycle of N runs takes, in each, at least one N-th of all bytes and its part of what is left
+/// of the packs that were there when it began, so that these are covered by its end while packs come and go.
+struct VerificationLedger {
+    private static let magic = Array("repoledg".utf8)
+    private static let version: UInt32 = 1
+    private static let byteLimit = 1 << 30
+
+    private struct State {
+        var run: UInt64 = 0
+        /// The run before the cycle's first.
+        var cycleStart: UInt64 = 0
+        var cycleLength: UInt64 = 0
+        var cycleDone: UInt64 = 0
+        var runs: [ObjectID: UInt64] = [:]
+    }
+
+    private let path: String
+
+    init(_ repository: OpenRepository) { path = repository.cacheDirectory + "/verified-packs" }
+
+    init(path: String) { self.path = path }
+
+    /// The packs that are due.
+    func choose(_ subset: DataSubset, from packs: [PackPresence.Indexed]) -> [PackPresence.Indexed] {
+        switch subset {
+        case .all: return packs
+        case .part(let part, let count): return packs.filter { DataSubset.isIn($0.id, part: part, of: count) }
+        case .percentage(let share):
+            let state = begun(load(), share: share)
+            let total = packs.reduce(0) { $0 + $1.size }
+            let due = packs.filter { state.runs[$0.id, default: state.run + 1] <= state.cycleStart }
+                .reduce(0) { $0 + $1.size }
+            let runsLeft = max(1, state.cycleLength - min(state.cycleDone, state.cycleLength))
+            let quota = max(UInt64((Double(total) * share / 100).rounded(.up)), (due + runsLeft - 1) / runsLeft)
+            return first(of: packs, bytes: quota, state)
+        case .size(let bytes): return first(of: packs, bytes: bytes, load())
+        }
+    }
+
+    private func first(of packs: [PackPresence.Indexed], bytes: UInt64, _ state: State) -> [PackPresence.Indexed] {
+        let ordered = packs.sorted {
+            let runs = (state.runs[$0.id, default: state.run + 1], state.runs[$1.id, default: state.run + 1])
+            return runs.0 == runs.1 ? $0.id < $1.id : runs.0 < runs.1
+        }
+        var chosen: [PackPresence.Indexed] = []
+        var sum: UInt64 = 0
+        for pack in ordered {
+            guard sum < bytes else { break }
+            chosen.append(pack)
+            sum += pack.size
+        }
+        return chosen
+    }
+
+    /// The state with a new cycle when the last one is over or was of another length.
+    private func begun(_ state: State, share: Double) -> State {
+        var state = state
+        let length = UInt64((100 / share).rounded(.up))
+        if state.cycleLength != length || state.cycleDone >= length {
+            state.cycleLength = length
+            state.cycleDone = 0
+            state.cycleStart = state.run + 1
+        }
+        return state
+    }
+
+    /// Notes what a run has verified and which packs there are now. Others are forgotten.
+    func record(verified: [ObjectID], subset: DataSubset, present: [PackPresence.Indexed]) throws {
+        var state = load()
+        if case .percentage(let share) = subset { state = begun(state, share: share) }
+        state.run += 1
+        if case .percentage = subset { state.cycleDone += 1 }
+        var runs: [ObjectID: UInt64] = [:]
+        runs.reserveCapacity(present.count)
+        for pack in present { runs[pack.id] = state.runs[pack.id] ?? state.run }
+        // After the packs first seen in this run, before those first seen in the next.
+        for id in verified { runs[id] = state.run + 1 }
+        state.runs = runs
+        state.run += 1
+        try store(state)
+    }
+
+    private func load() -> State {
+        guard let bytes = LocalFolder.contents(path, atMost: Self.byteLimit) else { return State() }
+        // A ledger that does not read only makes packs due again.
+        return (try? Self.decode(bytes)) ?? State()
+    }
+
+    private func store(_ state: State) throws {
+        var writer = ByteWriter(capacity: 64 + state.runs.count * 40)
+        writer.raw(Self.magic)
+        writer.u32(Self.version)
+        for value in [state.run, state.cycleStart, state.cycleLength, state.cycleDone] { writer.u64(value) }
+        writer.varint(state.runs.count)
+        for (id, run) in state.runs {
+            writer.hash(id)
+            writer.u64(run)
+        }
+        try LocalFolder.replace(path, with: writer.bytes)
+    }
+
+    private static func decode(_ bytes: [UInt8]) throws(RepoError) -> State {
+        var reader = ByteReader(bytes, object: "the ledger of verified packs")
+        guard try reader.raw(8) == magic[...], try reader.u32() == version else { throw reader.fail("it is another file") }
+        var state = State()
+        state.run = try reader.u64()
+        state.cycleStart = try reader.u64()
+        state.cycleLength = try reader.u64()
+        state.cycleDone = try reader.u64()
+        for _ in 0..<(try reader.count(ofAtLeast: 40)) {
+            let id = try reader.hash()
+            state.runs[id] = try reader.u64()
+        }
+        try reader.expectEnd()
+        return state
+    }
+}

@@ -27,9 +27,10 @@ struct SnapshotRun {
     /// The exit status: 3 when something could not be read.
     /// - Parameter size: bytes that the source will give, where that is known; else the snapshot before is the guide.
     func run(_ description: SourceDescription, size: UInt64? = nil, _ source: Source) throws -> Int32 {
+        let verification = arguments.verify ? try SnapshotVerification(before: repository) : nil
         let outcome = try watched(description, size, source)
         for problem in outcome.problems { context.warn(problem.message) }
-        if arguments.verify { try SnapshotVerification.run(outcome.snapshot.root, repository) }
+        try verification?.run()
         let size = try repository.store.stat(SnapshotObject.key(outcome.id))?.size ?? 0
         let result = SnapshotResult(outcome, objectSize: size, isDryRun: arguments.isDryRun)
         if context.options.json {

@@ -1,5 +1,4 @@
 import ArgumentParser
-import BlobEngine
 import Ingest
 import RepoBase
 import Repository
@@ -9,6 +8,8 @@ struct LsCommand: RepoSubcommand {
         commandName: "ls",
         abstract: "List a snapshot's files.",
         discussion: """
+            With --json, one object a line.
+
             Examples:
               repo ls latest
               repo ls -l latest:uploads /srv/uploads
@@ -23,27 +24,26 @@ struct LsCommand: RepoSubcommand {
 
     func run(_ context: CommandContext) throws -> Int32 {
         let repository = try context.openRepository()
-        let entry = try SnapshotCatalog(repository).find(snapshot)
+        let root = try SnapshotCatalog(repository).find(snapshot).snapshot.root
         let reader = BlobReader(repository)
         let listing = EntryListing(context, isLong: isLong)
-        let above = RawPath.absolute(Array(path.utf8), relativeTo: [])
-        var stack: [(path: [UInt8], cursor: TreeCursor)] = []
-        if let start = try SnapshotPath.entry(path, in: entry, reader) {
-            try listing.show(start, at: above)
-            guard let tree = start.subtree else { return ExitStatus.done }
-            stack.append((above, try TreeCursor(tree, reader)))
-        } else {
-            stack.append(([], try TreeCursor(entry.snapshot.root, reader)))
+        let path = Array(path.utf8)
+        let found = try SnapshotPath.find(root, path, reader)
+        var base = RawPath.absolute(path, relativeTo: [])
+        if case .entry(let entry) = found { try listing.show(entry, at: base) } else { base = [] }
+        var damaged = false
+        if let tree = found.tree {
+            try TreeListing(reader).walk(
+                tree, base: base,
+                onProblem: { _, error in
+                    damaged = true
+                    context.warn(error.message)
+                },
+                visit: { path, entry in
+                    try listing.show(entry, at: path)
+                    return .descend
+                })
         }
-        while let last = stack.indices.last {
-            guard let next = try stack[last].cursor.next() else {
-                stack.removeLast()
-                continue
-            }
-            let path = stack[last].path + [UInt8(ascii: "/")] + next.name
-            try listing.show(next, at: path)
-            if let tree = next.subtree { stack.append((path, try TreeCursor(tree, reader))) }
-        }
-        return ExitStatus.done
+        return damaged ? RepoError.Code.damaged.exitStatus : ExitStatus.done
     }
 }

@@ -17,5 +17,6 @@ struct SnapshotCommand: ParsableCommand {
             """,
         subcommands: [
             SnapshotFilesCommand.self, SnapshotStreamCommand.self, SnapshotProgramCommand.self,
-        ])
+            SnapshotSourcesCommand.self,
+        ], defaultSubcommand: SnapshotSourcesCommand.self)
 }

@@ -26,9 +26,9 @@ struct SnapshotFilesCommand: RepoSubcommand {
         let bytes = paths.map { Array($0.utf8) }
         let lastComponent = RawPath.lastComponent(bytes[0])
         let name = name ?? (lastComponent.isEmpty ? "root" : String(decoding: lastComponent, as: UTF8.self))
-        let source = try FilesSource(
-            snapshot.description(name, context), paths: bytes, walk: walk.options(excludes: [], excludeFiles: []))
-        return try SnapshotRun(context, snapshot).run(name) { try source.run($0, onStart: $1) }
+        let description = try snapshot.description(name, context)
+        let source = try FilesSource(description, paths: bytes, walk: walk.options())
+        return try SnapshotRun(context, snapshot).run(description) { try source.run($0, onStart: $1) }
     }
 }
 
@@ -48,14 +48,21 @@ struct WalkArguments: ParsableArguments {
     var excludeCaches = false
 
     /// The last pattern that matches decides, so those of files come first and those of the command line last.
-    func options(excludes more: [String], excludeFiles moreFiles: [String]) throws -> WalkOptions {
-        var options = WalkOptions()
-        for file in moreFiles + excludeFiles {
-            options.excludes += ExcludePattern.parse(file: try LocalFile.read(file, "the exclude file"))
+    func options() throws -> WalkOptions {
+        try WalkOptions(
+            excludes: excludes, excludeFiles: excludeFiles, oneFileSystem: oneFileSystem,
+            excludeCaches: excludeCaches)
+    }
+}
+
+extension WalkOptions {
+    init(excludes: [String], excludeFiles: [String], oneFileSystem: Bool, excludeCaches: Bool) throws {
+        self.init()
+        for file in excludeFiles {
+            self.excludes += ExcludePattern.parse(file: try LocalFile.read(file, "the exclude file"))
         }
-        options.excludes += (more + excludes).map { ExcludePattern($0) }
-        options.staysOnFileSystem = oneFileSystem
-        options.skipsTaggedCaches = excludeCaches
-        return options
+        self.excludes += excludes.map { ExcludePattern($0) }
+        staysOnFileSystem = oneFileSystem
+        skipsTaggedCaches = excludeCaches
     }
 }

@@ -25,10 +25,12 @@ struct SnapshotRun {
     typealias Source = (OpenRepository, (SnapshotWriter) -> Void) throws -> SourceOutcome
 
     /// The exit status: 3 when something could not be read.
-    func run(_ name: String, _ source: Source) throws -> Int32 {
-        let outcome = try source(repository) { _ in }
+    /// - Parameter size: bytes that the source will give, where that is known; else the snapshot before is the guide.
+    func run(_ description: SourceDescription, size: UInt64? = nil, _ source: Source) throws -> Int32 {
+        let verification = arguments.verify ? try SnapshotVerification(before: repository) : nil
+        let outcome = try watched(description, size, source)
         for problem in outcome.problems { context.warn(problem.message) }
-        if arguments.verify { try SnapshotVerification.run(outcome.snapshot.root, repository) }
+        try verification?.run()
         let size = try repository.store.stat(SnapshotObject.key(outcome.id))?.size ?? 0
         let result = SnapshotResult(outcome, objectSize: size, isDryRun: arguments.isDryRun)
         if context.options.json {
@@ -39,6 +41,39 @@ struct SnapshotRun {
             if !arguments.isDryRun { try context.console.print("\(outcome.id)") }
         }
         return outcome.problems.isEmpty ? ExitStatus.done : ExitStatus.incomplete
+    }
+}
+
+extension SnapshotRun {
+    /// Runs the source, showing how far it is, until a signal ends it.
+    private func watched(
+        _ description: SourceDescription, _ size: UInt64?, _ source: Source
+    ) throws -> SourceOutcome {
+        let expected = try size ?? expectedSize(description)
+        var display: ProgressDisplay?
+        defer {
+            Interruption.set(nil)
+            display?.stop()
+        }
+        return try source(repository) { writer in
+            let running = writer.running
+            Interruption.set { running.cancel() }
+            display = ProgressDisplay(context, description.name) {
+                let progress = running.progress
+                var sample = ProgressSample(done: max(progress.bytesRead, progress.logicalBytes), total: expected)
+                sample.files = progress.filesNew + progress.filesChanged + progress.filesUnmodified
+                sample.errors = progress.errors
+                sample.current = progress.current
+                return sample
+            }
+        }
+    }
+
+    /// What the source had the last time; looked up only where an estimate is shown.
+    private func expectedSize(_ description: SourceDescription) throws -> UInt64? {
+        guard context.console.errorsIsTerminal, !context.options.quiet, !context.options.json else { return nil }
+        let latest = try SnapshotCatalog(repository).latest(source: description.name, host: description.host)
+        return latest?.snapshot.statistics.logicalBytes
     }
 }
 

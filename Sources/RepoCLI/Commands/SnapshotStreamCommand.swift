@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Ingest
 import RepoBase
 
@@ -20,8 +21,9 @@ struct SnapshotStreamCommand: RepoSubcommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let source = try StreamSource(snapshot.description(name, context), kind: "stdin")
-        return try SnapshotRun(context, snapshot).run(name) {
+        let description = try snapshot.description(name, context)
+        let source = try StreamSource(description, kind: "stdin")
+        return try SnapshotRun(context, snapshot).run(description, size: context.inputSize) {
             try source.run($0, descriptor: context.console.input, onStart: $1)
         }
     }
@@ -51,7 +53,18 @@ struct SnapshotProgramCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let source = try CommandSource(snapshot.description(name, context), command: command)
-        return try SnapshotRun(context, snapshot).run(name) { try source.run($0, onStart: $1) }
+        let description = try snapshot.description(name, context)
+        let source = try CommandSource(description, command: command)
+        return try SnapshotRun(context, snapshot).run(description) { try source.run($0, onStart: $1) }
+    }
+}
+
+extension CommandContext {
+    /// Bytes that standard input will give, where it is a file.
+    fileprivate var inputSize: UInt64? {
+        var status = stat()
+        guard fstat(console.input, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+        let position = lseek(console.input, 0, SEEK_CUR)
+        return UInt64(max(0, status.st_size - max(0, position)))
     }
 }

@@ -1,6 +1,11 @@
+import Policy
+
 /// What the configuration file says.
 struct Configuration: Equatable {
     var repository = ConfiguredRepository()
+    /// For sources without a retention of their own.
+    var retention: RetentionRules?
+    var sources: [ConfiguredSource] = []
 }
 
 /// `[repository]`: where it is and how it is unlocked, for want of options and environment variables.
@@ -9,4 +14,31 @@ struct ConfiguredRepository: Equatable {
     var passwordFile: String?
     var passwordCommand: String?
     var keyFile: String?
+}
+
+/// `[[source]]`.
+struct ConfiguredSource: Equatable {
+    var name: String
+    var kind: Kind
+    var host: String?
+    /// Each `K=V`.
+    var tags: [String] = []
+    var compressionLevel: Int32?
+    var retention: RetentionRules?
+
+    enum Kind: Equatable {
+        case files(ConfiguredFiles)
+        /// The program and its arguments.
+        case command([String])
+        /// Known, and not in this version.
+        case postgres
+    }
+}
+
+struct ConfiguredFiles: Equatable {
+    var paths: [String]
+    var excludes: [String] = []
+    var excludeFiles: [String] = []
+    var staysOnFileSystem = false
+    var skipsTaggedCaches = false
 }

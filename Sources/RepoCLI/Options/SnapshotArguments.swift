@@ -36,11 +36,15 @@ struct SnapshotArguments: ParsableArguments {
     }
 
     /// What the options say about a source of that name.
-    func description(_ name: String, _ context: CommandContext) throws -> SourceDescription {
+    func description(
+        _ name: String, _ context: CommandContext, configured: ConfiguredSource? = nil
+    ) throws -> SourceDescription {
         let stamp = JournalStamp.now()
-        var description = SourceDescription(name: name, host: host ?? stamp.host, user: stamp.user, tags: tags)
+        var description = SourceDescription(
+            name: name, host: host ?? configured?.host ?? stamp.host, user: stamp.user,
+            tags: (configured?.tags ?? []) + tags)
         if let time { description.time = try context.moment(time) }
-        if let compressionLevel { description.options.compressionLevel = compressionLevel }
+        if let level = compressionLevel ?? configured?.compressionLevel { description.options.compressionLevel = level }
         return description
     }
 }

@@ -15,11 +15,11 @@ struct EntryListing {
         zone = context.zone
     }
 
-    func show(_ entry: TreeEntry, at path: [UInt8]) throws {
+    func show(_ entry: TreeEntry, at path: [UInt8], indent: String = "") throws {
         if context.options.json {
             try context.console.print(JSONOutput.line(EntryRow(entry, at: path)))
         } else {
-            try context.console.print(isLong ? long(entry, path) : RawPath.describe(path))
+            try context.console.print(indent + (isLong ? long(entry, path) : RawPath.describe(path)))
         }
     }
 

@@ -12,6 +12,7 @@ enum NumberText {
 
     /// `2.1 s`, `3 min 20 s`, `2 h 5 min`.
     static func seconds(_ seconds: Double) -> String {
+        if seconds < 1 { return "\(Int((seconds * 1000).rounded(.up))) ms" }
         if seconds < 60 {
             let tenths = Int((seconds * 10).rounded())
             return "\(tenths / 10).\(tenths % 10) s"

@@ -21,7 +21,7 @@ struct CommandContext {
         if options.json {
             console.note(JSONOutput.line(["warning": line]))
         } else {
-            console.note("repo: \(line)")
+            console.note("\(console.name) \(line)")
         }
     }
 }

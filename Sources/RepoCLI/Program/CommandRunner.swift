@@ -60,7 +60,7 @@ struct CommandRunner {
         if asJSON {
             console.note(JSONOutput.line(ErrorReport(error)))
         } else {
-            console.note("repo: \(error.message)")
+            console.note("\(console.name) \(error.message)")
             if !error.advice.isEmpty { console.note(error.advice) }
         }
         return error.code.exitStatus

@@ -34,6 +34,9 @@ struct Console: Sendable {
     /// https://no-color.org: any value but the empty one switches colours off.
     var allowsColour: Bool { variable("NO_COLOR") == nil && variable("TERM") != "dumb" }
 
+    /// What begins a message: the program's name, in red on a terminal.
+    var name: String { errorsIsTerminal && allowsColour ? "\u{1B}[31mrepo:\u{1B}[0m" : "repo:" }
+
     // MARK: Writing
 
     /// A reader that went away: the program ends quietly, as one killed by SIGPIPE would.

@@ -18,6 +18,7 @@ struct RepoCommand: ParsableCommand {
             """,
         version: "repo \(ProgramVersion.current)",
         subcommands: [
-            InitCommand.self, SnapshotCommand.self, SnapshotsCommand.self, LsCommand.self, CatCommand.self, KeyCommand.self,
+            InitCommand.self, SnapshotCommand.self, SnapshotsCommand.self, LsCommand.self, CatCommand.self, DiffCommand.self,
+            FindCommand.self, RestoreCommand.self, CheckCommand.self, PruneCommand.self, KeyCommand.self,
         ])
 }

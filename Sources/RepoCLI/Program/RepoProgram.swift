@@ -6,7 +6,9 @@ public enum RepoProgram {
     public static func main() -> Never {
         // Writing to a reader that went away is reported by write(2) and ends the command in order.
         signal(SIGPIPE, SIG_IGN)
-        let status = CommandRunner(console: .system()).run(Array(CommandLine.arguments.dropFirst()))
+        let console = Console.system()
+        Interruption.watch(console)
+        let status = CommandRunner(console: console).run(Array(CommandLine.arguments.dropFirst()))
         exit(status)
     }
 }

@@ -73,7 +73,7 @@ struct PackNumbering: Sendable {
 }
 
 /// A set of blobs as one bit for each row of the index: 1.25 MB for 10 million.
-struct BlobMarks {
+struct IndexedBlobMarks {
     private var words: [[UInt64]]
 
     init(_ view: IndexView) {

@@ -1,6 +1,5 @@
 import BlobEngine
 import RepoBase
-import Storage
 import Testing
 
 @testable import Repository
@@ -10,13 +9,9 @@ import Testing
     /// must be the end of the segment before it. It was what lay in memory before the ring, or nothing at all.
     @Test(arguments: [1, 2, 3])
     func chunksOfALongStreamAreThoseOfTheCutterAlone(threads: Int) throws {
-        let store = MemoryStore()
-        let keys = try RepositoryCreation.create(
-            in: store, .password(Array("x".utf8)), profiles: ChunkerProfile.standard,
-            scrypt: ScryptParameters(log2N: 10, r: 8, p: 1)
-        ).keyRing
-        let folder = try TemporaryFolder()
-        let repository = try OpenRepository(store: store, keys: keys, cacheDirectory: folder.path)
+        let world = try CheckedRepository()
+        defer { world.remove() }
+        let repository = try world.open()
         let count = Pipeline.ringCapacity * 2 + 12_345
         let input = Self.bytes(count)
 

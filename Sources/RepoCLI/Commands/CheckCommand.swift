@@ -1,0 +1,112 @@
+import ArgumentParser
+import Ingest
+import RepoBase
+import Repository
+
+struct CheckCommand: RepoSubcommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Verify that everything the snapshots need is there, and that it reads.",
+        discussion: """
+            Without options the structure: that every blob is indexed and every pack is there. --read-data opens \
+            everything and recomputes every id. Damage is named with the snapshots and paths that it hurts; the exit \
+            status is then 12.
+
+            Examples:
+              repo check
+              repo check --read-data
+              repo check --read-data-subset 1/7
+              repo check --read-data-subset 5%
+            """)
+
+    @Flag(help: "Read everything.") var readData = false
+    @Option(
+        help: ArgumentHelp(
+            "Read a part: N/M, a percentage, or a size; what was not verified for longest comes first.",
+            valueName: "part"))
+    var readDataSubset: String?
+    @Option(help: ArgumentHelp("Only what the snapshots of this source need.", valueName: "name")) var source: String?
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func validate() throws {
+        if readData, readDataSubset != nil {
+            throw ValidationError("--read-data and --read-data-subset exclude each other.")
+        }
+    }
+
+    func run(_ context: CommandContext) throws -> Int32 {
+        var options = RepositoryCheck.Options()
+        options.data = try readDataSubset.map { try DataSubset(parsing: $0) } ?? (readData ? .all : nil)
+        options.source = source
+        let repository = try context.openRepository()
+        let progress = CheckProgress()
+        let report = try ProgressDisplay.during(context, "check", { .init(progress.values) }) {
+            try RepositoryCheck(repository, options: options, progress: progress).run()
+        }
+        if context.options.json {
+            try context.console.print(JSONOutput.pretty(CheckResult(report)))
+        } else {
+            for damage in report.errors { try show(damage, context.console) }
+            if !report.unindexedPacks.isEmpty {
+                context.note(
+                    "\(report.unindexedPacks.count) packs are not in the index: of a snapshot under way, or of one that "
+                        + "was interrupted; a later prune removes them.")
+            }
+            if !context.options.quiet {
+                var line = "\(NumberText.grouped(report.objects)) objects, \(NumberText.grouped(report.blobs)) blobs"
+                if options.data != nil { line += ", \(ByteCount.describe(report.bytesRead)) read" }
+                line += report.isClean ? ": no errors" : ": \(report.errors.count) damaged"
+                try context.console.print(line)
+            }
+        }
+        return report.isClean ? ExitStatus.done : RepoError.Code.damaged.exitStatus
+    }
+
+    private func show(_ damage: Damage, _ console: Console) throws {
+        try console.print("damaged: \(damage.object): \(damage.problem)")
+        if !damage.snapshots.isEmpty {
+            try console.print("  snapshots: \(damage.snapshots.map(\.short).joined(separator: " "))")
+        }
+        for path in damage.paths { try console.print("  \(RawPath.describe(path))") }
+    }
+}
+
+extension ProgressSample {
+    fileprivate init(_ values: CheckProgress.Values) {
+        if values.bytesToRead > 0 {
+            self.init(done: values.bytesRead, total: values.bytesToRead)
+        } else {
+            self.init(done: values.blobsWalked, unit: "blobs")
+        }
+    }
+}
+
+private struct CheckResult: Encodable {
+    struct Failure: Encodable {
+        let object: String
+        let kind: String
+        let problem: String
+        let snapshots: [String]
+        let paths: [String]
+    }
+
+    let objects: UInt64
+    let blobs: UInt64
+    let bytesRead: UInt64
+    let errors: [Failure]
+    let unindexedPacks: [String]
+    let verifiedPacks: UInt64
+
+    init(_ report: CheckReport) {
+        objects = report.objects
+        blobs = report.blobs
+        bytesRead = report.bytesRead
+        errors = report.errors.map { damage in
+            Failure(
+                object: damage.object, kind: damage.kind.rawValue, problem: damage.problem,
+                snapshots: damage.snapshots.map { "\($0)" }, paths: damage.paths.map { RawPath.describe($0) })
+        }
+        unindexedPacks = report.unindexedPacks.map { "\($0)" }
+        verifiedPacks = report.verifiedPacks
+    }
+}

@@ -1,0 +1,109 @@
+import ArgumentParser
+import Policy
+import RepoBase
+import Repository
+
+struct PruneCommand: RepoSubcommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prune",
+        abstract: "Free what no snapshot needs, beside running snapshots.",
+        discussion: """
+            Packs are deleted once no running snapshot can need them; otherwise a later run goes on with them.
+
+            Examples:
+              repo prune
+              repo prune --dry-run --max-unused 10%
+            """)
+
+    @OptionGroup var prune: PruneArguments
+    @Flag(name: .customLong("dry-run"), help: "Say what would be freed, and change nothing.") var isDryRun = false
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func run(_ context: CommandContext) throws -> Int32 {
+        try prune.run(try context.openRepository(), context, isDryRun: isDryRun)
+    }
+}
+
+/// Options of collecting, for `prune` and for `forget --prune`.
+struct PruneArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("The share of stored data that may stay unused.", valueName: "percentage"))
+    var maxUnused = "5%"
+    @Option(
+        help: ArgumentHelp("Wait no longer for a snapshot that gave no sign for so long.", valueName: "duration"))
+    var fenceAfter = "7d"
+    @Option(help: ArgumentHelp("Leave packs that no index names alone until they are so old.", valueName: "duration"))
+    var minAge = "1d"
+
+    /// Runs the collector and prints what it did.
+    func run(_ repository: OpenRepository, _ context: CommandContext, isDryRun: Bool) throws -> Int32 {
+        var options = CollectionOptions()
+        options.isDryRun = isDryRun
+        options.maximumUnused = try share(maxUnused)
+        options.fenceAfter = try ElapsedTime.parse(fenceAfter).components.seconds
+        options.minimumAge = try ElapsedTime.parse(minAge).components.seconds
+        let outcome = try Collector(repository, options: options) { stage in
+            if context.options.verbose { context.note(stage.rawValue) }
+        }.run()
+        for problem in outcome.problems { context.warn(problem) }
+        if context.options.json {
+            try context.console.print(JSONOutput.line(PruneResult(outcome, isDryRun: isDryRun)))
+        } else if !context.options.quiet {
+            if isDryRun || context.options.verbose {
+                for pack in outcome.condemned {
+                    try context.console.print("\(pack.object)  \(ByteCount.describe(pack.size))  \(pack.reason)")
+                }
+            }
+            try context.console.print(PruneResult(outcome, isDryRun: isDryRun).line)
+            for writer in outcome.waitingFor { try context.console.print("waiting for \(writer)") }
+        }
+        return outcome.problems.isEmpty ? ExitStatus.done : RepoError.Code.damaged.exitStatus
+    }
+
+    private func share(_ text: String) throws(RepoError) -> Double {
+        guard text.hasSuffix("%"), let percentage = Double(text.dropLast()), (0...100).contains(percentage) else {
+            throw RepoError(.usage, "'\(text)' is not a percentage", advice: "Write it as --max-unused 5%.")
+        }
+        return percentage / 100
+    }
+}
+
+private struct PruneResult: Encodable {
+    let bytesFreed: UInt64
+    let bytesRewritten: UInt64
+    let bytesUnused: UInt64
+    let packsDeleted: Int
+    let packsCondemned: Int
+    let packsRewritten: Int
+    let packsWaiting: Int
+    let blobsLive: Int
+    let blobsDead: Int
+    let segmentsMerged: Int
+    let waitingFor: [String]
+    let problems: [String]
+    let dryRun: Bool?
+
+    init(_ outcome: CollectionOutcome, isDryRun: Bool) {
+        bytesFreed = outcome.bytesFreed
+        bytesRewritten = outcome.bytesRewritten
+        bytesUnused = outcome.bytesUnused
+        packsDeleted = outcome.packsDeleted
+        packsCondemned = outcome.packsCondemned
+        packsRewritten = outcome.packsRewritten
+        packsWaiting = outcome.packsWaiting
+        blobsLive = outcome.blobsLive
+        blobsDead = outcome.blobsDead
+        segmentsMerged = outcome.segmentsMerged
+        waitingFor = outcome.waitingFor.map(\.description)
+        problems = outcome.problems
+        dryRun = isDryRun ? true : nil
+    }
+
+    var line: String {
+        let freed = ByteCount.describe(bytesFreed)
+        if dryRun == true { return "dry run: \(packsCondemned) packs, \(freed), would be freed" }
+        var text = "\(freed) freed: \(packsDeleted) packs deleted, \(packsRewritten) rewritten"
+        text += "; \(ByteCount.describe(bytesUnused)) stay unused"
+        if packsWaiting > 0 { text += "; \(packsWaiting) packs wait for running snapshots" }
+        return text
+    }
+}

@@ -1,0 +1,161 @@
+import Policy
+import RepoBase
+import TOMLKit
+
+extension Configuration {
+    /// - Parameter file: its name, for messages.
+    ///
+    /// Throws `.usage`, naming the line, for everything that is not as it should be.
+    init(parsing text: String, file: String) throws(RepoError) {
+        let root: TOMLTable
+        do {
+            root = try TOMLTable(string: text)
+        } catch let error as TOMLParseError {
+            throw RepoError(.usage, "\(file), line \(error.source.begin.line): \(error.description)")
+        } catch {
+            throw RepoError(.usage, "\(file): \(error)")
+        }
+        var table = ConfigurationTable(root, [], .init(file: file, lines: TOMLLines(text)))
+        if let section = try table.table("repository") { repository = try ConfiguredRepository(section) }
+        if let section = try table.table("retention") { retention = try RetentionRules(section, window: false) }
+        for section in try table.tables("source") {
+            let source = try ConfiguredSource(section)
+            guard !sources.contains(where: { $0.name == source.name }) else {
+                throw section.error("name", "there are two sources named '\(source.name)'", advice: "Rename one.")
+            }
+            sources.append(source)
+        }
+        try table.finish()
+    }
+}
+
+extension ConfiguredRepository {
+    init(_ section: ConfigurationTable) throws(RepoError) {
+        var table = section
+        url = try table.string("url")
+        passwordFile = try table.string("password-file")
+        passwordCommand = try table.string("password-command")
+        keyFile = try table.string("key-file")
+        try table.finish()
+    }
+}
+
+extension ConfiguredSource {
+    private static let kinds = ["files", "command", "postgres"]
+
+    init(_ section: ConfigurationTable) throws(RepoError) {
+        var table = section
+        guard let name = try table.string("name") else {
+            throw table.error("name", "a source has no name", advice: "Give it one, as in name = \"uploads\".")
+        }
+        guard let kind = try table.string("kind") else {
+            throw table.error("name", "source '\(name)' has no kind", advice: "Write kind = \"files\" or \"command\".")
+        }
+        switch kind {
+        case "files": self.init(name: name, kind: .files(try ConfiguredFiles(&table, name)))
+        case "command":
+            guard let command = try table.strings("command"), !command.isEmpty else {
+                throw table.error(
+                    "command", "source '\(name)' has no command",
+                    advice: "Write command = [\"pg_dump\", \"shop\"]; no shell is involved.")
+            }
+            self.init(name: name, kind: .command(command))
+        case "postgres":
+            _ = try table.string("dsn")
+            _ = try table.bool("logical")
+            _ = try table.strings("databases")
+            self.init(name: name, kind: .postgres)
+        default:
+            let nearest = NearestName.find(kind, in: Self.kinds).map { "Did you mean '\($0)'?" }
+            throw table.error(
+                "kind", "source '\(name)' has the unknown kind '\(kind)'",
+                advice: nearest ?? "Kinds are \(Self.kinds.joined(separator: ", ")).")
+        }
+        host = try table.string("host")
+        tags = try table.strings("tags") ?? []
+        for tag in tags where tag.firstIndex(of: "=").map({ $0 == tag.startIndex }) ?? true {
+            throw table.error("tags", "'\(tag)' is not a tag", advice: "Write it as \"KEY=VALUE\".")
+        }
+        if let level = try table.int("compression-level") {
+            guard (1...19).contains(level) else {
+                throw table.error("compression-level", "'compression-level' is a number from 1 to 19")
+            }
+            compressionLevel = Int32(level)
+        }
+        if let section = try table.table("retention") {
+            retention = try RetentionRules(section, window: self.kind == .postgres)
+        }
+        try table.finish()
+    }
+}
+
+extension ConfiguredFiles {
+    init(_ table: inout ConfigurationTable, _ name: String) throws(RepoError) {
+        guard let paths = try table.strings("paths"), !paths.isEmpty else {
+            throw table.error("paths", "source '\(name)' has no paths", advice: "Write paths = [\"/srv/uploads\"].")
+        }
+        for path in paths where !path.hasPrefix("/") {
+            throw table.error(
+                "paths", "'\(path)' is not an absolute path",
+                advice: "Where a relative path leads depends on where the program was started.")
+        }
+        self.init(paths: paths)
+        excludes = try table.strings("exclude") ?? []
+        excludeFiles = try table.strings("exclude-files") ?? []
+        staysOnFileSystem = try table.bool("one-file-system") ?? false
+        skipsTaggedCaches = try table.bool("exclude-caches") ?? false
+    }
+}
+
+extension RetentionRules {
+    /// - Parameter window: whether `recovery-window` may stand there, as for databases with a log.
+    init(_ section: ConfigurationTable, window: Bool) throws(RepoError) {
+        var table = section
+        var rules = RetentionRules()
+        if let name = try table.string("preset") {
+            guard let preset = RetentionPreset(rawValue: name) else {
+                let names = RetentionPreset.allCases.map(\.rawValue)
+                throw table.error(
+                    "preset", "there is no preset '\(name)'", advice: "Presets are \(names.joined(separator: ", ")).")
+            }
+            rules = preset.rules
+        }
+        for period in RetentionPeriod.allCases {
+            let key = "keep-\(period.rawValue)"
+            guard let count = try table.int(key) else { continue }
+            do {
+                rules.keep[period] = try KeepCount(count)
+            } catch {
+                throw table.error(key, "\(error)")
+            }
+        }
+        for period in RetentionPeriod.allCases {
+            let key = period == .last ? "keep-within" : "keep-within-\(period.rawValue)"
+            if let span = try table.span(key) { rules.keepWithin[period] = span }
+        }
+        for tags in try table.strings("keep-tags") ?? [] {
+            rules.keepTags.append(tags.split(separator: ",").map(String.init))
+        }
+        rules.minimumAge = try table.span("minimum-age")
+        rules.maximumCount = try table.int("maximum-count")
+        if window { _ = try table.span("recovery-window") }
+        try table.finish()
+        do {
+            try rules.validate()
+        } catch {
+            throw table.error("", "\(error)")
+        }
+        self = rules
+    }
+}
+
+extension ConfigurationTable {
+    fileprivate mutating func span(_ key: String) throws(RepoError) -> CalendarSpan? {
+        guard let text = try string(key) else { return nil }
+        do {
+            return try CalendarSpan(text)
+        } catch {
+            throw self.error(key, "\(error)")
+        }
+    }
+}

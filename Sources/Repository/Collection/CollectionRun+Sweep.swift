@@ -26,10 +26,18 @@ extension CollectionRun {
         outcome.waitingFor = try waiting.sorted { $0.lexicographicallyPrecedes($1) }.map(census.describe)
         try delete(ready, alreadySwept: records.filter { $0.swept != nil })
         try finish()
-        try census.removeStale()
+        try removeStaleWriters(own)
         if let local = repository.store as? LocalStore {
             _ = try local.removeAbandonedTemporaries(olderThan: .seconds(collector.options.minimumAge))
         }
+    }
+
+    /// Dead writers that no record waits for are fenced as well, so that they are removed in their time.
+    private func removeStaleWriters(_ own: [UInt8]?) throws {
+        let fenceAfter = collector.options.fenceAfter
+        let census = try WriterCensus(repository, own: own, fenceAfter: fenceAfter)
+        for writer in census.others { _ = try census.isGone(writer) }
+        try WriterCensus(repository, own: own, fenceAfter: fenceAfter).removeStale()
     }
 
     /// Step 5, for the own record and for any whose collector did not come to it. Writers are listed after the records were seen.

@@ -46,15 +46,30 @@ struct IndexMergeTests {
         var merged: Set<Entry> = []
         var replaced: [ObjectID] = []
         for group in merge.groups {
-            #expect(group.reduce(0) { $0 + $1.table.count } <= 500)
             let segment = try IndexSegment.decodeBody(try merge.segment(for: group).encodeBody(), object: "x")
             #expect(Self.entries(segment).count == segment.blobs.count, "no entry is repeated")
+            #expect(segment.blobs.count <= 500)
             #expect(Set(segment.packs.map(\.id)).count == segment.packs.count)
             merged.formUnion(Self.entries(segment))
             replaced += segment.replaces
         }
         #expect(merged == expected)
         #expect(replaced.sorted() == sources.map(\.name).sorted(), "each source is replaced by one segment")
+    }
+
+    @Test("fills segments with what stays, not with what is dropped")
+    func fullGroups() throws {
+        let ids = IndexFixture.distributions[0].make(400)
+        var sources: [IndexMerge.Source] = []
+        for number in 0..<4 {
+            // Half of each is in the pack that goes.
+            let packs = [IndexFixture.pack(9), IndexFixture.pack(UInt64(number))]
+            let some = Array(ids[number * 100..<number * 100 + 100])
+            sources.append(try source(UInt64(number), IndexFixture.segment(some, packs: packs)))
+        }
+        let merge = IndexMerge(sources: sources, dropping: [IndexFixture.pack(9).id], present: [], limit: 100)
+        { $1 }
+        #expect(try merge.groups.map { try merge.segment(for: $0).blobs.count } == [100, 100])
     }
 
     @Test("names what its sources replaced as long as it is in the store")

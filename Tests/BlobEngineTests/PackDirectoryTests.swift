@@ -67,7 +67,7 @@ struct PackDirectoryTests {
         ("two lengths of a plain blob", "00 11 22 03c80105 04d00f808001 01 0102030405060708"),
         ("raw length over 16 MiB", "00 11 22 03c80105 03d00f81808008 01 0102030405060708"),
         ("delta without bases", "00 11 22 03c80105 03d00f808001 00"),
-        ("five bases", "00 11 22 03c80105 03d00f808001 05" + String(repeating: "01", count: 40)),
+        ("nine bases", "00 11 22 03c80105 03d00f808001 09" + String(repeating: "01", count: 72)),
         ("long varint", "00 11 22 03c80105 8300d00f808001 01 0102030405060708"),
         ("trailing byte", "00 11 22 03c80105 03d00f808001 01 0102030405060708 00"),
     ]
@@ -96,7 +96,7 @@ struct PackDirectoryTests {
         let golden = Hexadecimal.decode(Self.golden)!
         for _ in 0..<20_000 {
             var bytes = golden
-            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+            for _ in 0..<Int.random(in: 1...BlobBases.maximumCount, using: &generator) {
                 bytes[Int.random(in: 90..<bytes.count, using: &generator)] = UInt8.random(
                     in: 0...255, using: &generator)
             }

@@ -124,6 +124,8 @@ final class TemporaryFolder {
     }
 
     func write(_ name: String, _ bytes: [UInt8]) {
+        // A new file: ext4 writes a truncated one through to the disk when it is closed.
+        unlink("\(path)/\(name)")
         let file = open("\(path)/\(name)", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         defer { close(file) }
         precondition(Glibc.write(file, bytes, bytes.count) == bytes.count)

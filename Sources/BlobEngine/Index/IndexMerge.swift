@@ -23,7 +23,6 @@ public struct IndexMerge: Sendable {
     public let groups: [[Source]]
     private let dropped: Set<ObjectID>
     private let present: Set<ObjectID>
-    private let limit: Int
     private let admit: @Sendable (_ signer: KeyID, _ pack: PackRecord) -> PackRecord?
 
     /// - Parameters:
@@ -31,7 +30,7 @@ public struct IndexMerge: Sendable {
     ///   - dropping: packs whose blobs are left out.
     ///   - present: the names of all segments in the store. What sources replaced and is still there is named by the
     ///     new segment too, or it would count again once the source is deleted.
-    ///   - limit: blobs of a group.
+    ///   - limit: blobs of a group, at most 2^20. Tables that name dropped packs are read through once to count.
     ///   - admit: how a pack that a segment signed by `signer` tells of is listed, or nil to leave it out. A full
     ///     key vouches for all that it signs, so it must not take over what another key says of a foreign pack, nor that
     ///     key's `isVerified`: see `admission(isFull:)`.
@@ -41,9 +40,9 @@ public struct IndexMerge: Sendable {
     ) {
         dropped = dropping
         self.present = present
-        self.limit = limit
+        precondition(limit <= IndexSegment.maximumBlobs)
         self.admit = admit
-        groups = Self.divide(sources, limit: limit)
+        groups = Self.divide(sources, dropping: dropping, limit: limit)
     }
 
     /// The rule for a full key: all from full keys; from others what they say of their own packs, not verified.
@@ -70,12 +69,14 @@ public struct IndexMerge: Sendable {
         return named.isEmpty && small.count < 2 ? [] : named + small
     }
 
-    /// First fit, the largest first. Entries of dropped packs are counted too: it costs nothing but a fuller group.
-    private static func divide(_ sources: [Source], limit: Int) -> [[Source]] {
+    /// First fit, the largest first, by the blobs that stay.
+    private static func divide(
+        _ sources: [Source], dropping dropped: Set<ObjectID>, limit: Int
+    ) -> [[Source]] {
         var groups: [(count: Int, sources: [Source])] = []
-        let ordered = sources.sorted { ($1.table.count, $0.name) < ($0.table.count, $1.name) }
-        for source in ordered {
-            let count = source.table.count
+        let counted = sources.map { (count: liveCount($0.table, dropping: dropped), source: $0) }
+        let ordered = counted.sorted { ($1.count, $0.source.name) < ($0.count, $1.source.name) }
+        for (count, source) in ordered {
             if let index = groups.firstIndex(where: { $0.count + count <= limit }) {
                 groups[index].count += count
                 groups[index].sources.append(source)
@@ -84,6 +85,18 @@ public struct IndexMerge: Sendable {
             }
         }
         return groups.map(\.sources)
+    }
+
+    /// Entries whose packs stay. Reads the table's locators only when it names a pack that does not.
+    private static func liveCount(_ table: IndexTable, dropping dropped: Set<ObjectID>) -> Int {
+        let stays = table.packs.map { !dropped.contains($0.id) }
+        guard stays.contains(false) else { return table.count }
+        var count = 0
+        for position in 0..<table.count {
+            if let pack = table.pack(at: position), stays[pack] { count += 1 }
+        }
+        table.releaseResident()
+        return count
     }
 
     /// The segment that takes the place of a group's sources. Verifies the tables first, since this goes back into the

@@ -115,11 +115,11 @@ public final class IndexTable: @unchecked Sendable {
     /// Nil where the file is corrupt.
     public func record(at position: Int) -> BlobRecord? {
         let kind = word(position, 5)
-        guard kind >> 11 == 0, let type = BlobType(rawValue: UInt8(kind & 15)),
+        guard kind >> 12 == 0, let type = BlobType(rawValue: UInt8(kind & 15)),
             let encoding = BlobEncoding(rawValue: UInt8(kind >> 4 & 15))
         else { return nil }
         var blobBases = BlobBases()
-        let number = Int(kind >> 8 & 7)
+        let number = Int(kind >> 8 & 15)
         let first = Int(word(position, 6))
         guard number <= BlobBases.maximumCount, first + number <= baseCount else { return nil }
         for index in 0..<number {

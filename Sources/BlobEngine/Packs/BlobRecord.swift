@@ -8,40 +8,38 @@ public enum BlobEncoding: UInt8, Hashable, Sendable, CaseIterable, BitwiseCopyab
     case delta = 2
 }
 
-/// The blobs that a delta rests on, each by the first 8 bytes of its id: 0 to 4, without allocation.
+/// The blobs that a delta rests on, each by the first 8 bytes of its id: 0 to 8, without allocation.
 public struct BlobBases: Hashable, Sendable, BitwiseCopyable {
-    public static let maximumCount = 4
-    // Four words and not a SIMD4, whose alignment of 32 would make every record a quarter larger.
-    private var first: UInt64 = 0
-    private var second: UInt64 = 0
-    private var third: UInt64 = 0
-    private var fourth: UInt64 = 0
+    public static let maximumCount = 8
+    // Two pairs of pairs and not a SIMD8, whose alignment of 64 would make every record half as large again.
+    private struct Four: Hashable, Sendable, BitwiseCopyable {
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
+        static func == (a: Four, b: Four) -> Bool { a.words == b.words }
+
+        func hash(into hasher: inout Hasher) { hasher.combine(words.0) }
+    }
+    private var low = Four()
+    private var high = Four()
     private var used: UInt8 = 0
 
     public init() {}
 
     public var count: Int { Int(used) }
 
-    /// Traps beyond four.
+    /// Traps beyond eight.
     public mutating func append(_ prefix: UInt64) {
-        switch used {
-        case 0: first = prefix
-        case 1: second = prefix
-        case 2: third = prefix
-        case 3: fourth = prefix
-        default: preconditionFailure("a delta has at most four bases")
+        precondition(count < Self.maximumCount, "a delta has at most eight bases")
+        let place = count
+        withUnsafeMutableBytes(of: &self) { bytes in
+            bytes.storeBytes(of: prefix, toByteOffset: 8 * place, as: UInt64.self)
         }
         used += 1
     }
 
     public subscript(_ position: Int) -> UInt64 {
         precondition(position >= 0 && position < count)
-        switch position {
-        case 0: return first
-        case 1: return second
-        case 2: return third
-        default: return fourth
-        }
+        return withUnsafeBytes(of: self) { $0.load(fromByteOffset: 8 * position, as: UInt64.self) }
     }
 }
 

@@ -16,7 +16,7 @@ public final class PackWriter {
     private var opened: AlignedBuffer
 
     /// Bytes kept free for the directory and the trailer, per blob and in all.
-    private static let directoryBytesPerBlob = 32 + 1 + 4 + 4 + 33
+    private static let directoryBytesPerBlob = 32 + 1 + 4 + 4 + 1 + 8 * BlobBases.maximumCount
     private static let fixedBytes = PackTrailer.length + 16
 
     /// Draws the pack's data key and seals it. The buffer is written from its start; what it holds beyond

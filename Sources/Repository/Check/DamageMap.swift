@@ -34,7 +34,7 @@ struct DamageMap {
     private let reader: BlobReader
     private let badPacks: Set<UInt32>
     private var badCopies: Set<DataCheck.BadCopy>
-    private var clean: IndexedBlobMarks
+    private var clean: BlobBitmap
     /// By object.
     private(set) var harm: [String: Harm] = [:]
 
@@ -45,7 +45,7 @@ struct DamageMap {
         self.badPacks = badPacks
         self.badCopies = badCopies
         reader = BlobReader(repository)
-        clean = IndexedBlobMarks(numbering.view)
+        clean = BlobBitmap(numbering.view)
     }
 
     mutating func walk(_ snapshots: [SnapshotCatalog.Entry]) throws {

@@ -72,22 +72,9 @@ struct PackNumbering: Sendable {
     }
 }
 
-/// A set of blobs as one bit for each row of the index: 1.25 MB for 10 million.
-struct IndexedBlobMarks {
-    private var words: [[UInt64]]
-
-    init(_ view: IndexView) {
-        words = view.tables.map { [UInt64](repeating: 0, count: ($0.count + 63) / 64) }
-    }
-
+extension BlobBitmap {
     /// True when it was not in the set.
-    mutating func insert(_ row: PackNumbering.Row) -> Bool {
-        let bit: UInt64 = 1 << UInt64(row.position & 63)
-        defer { words[row.table][row.position >> 6] |= bit }
-        return words[row.table][row.position >> 6] & bit == 0
-    }
+    mutating func insert(_ row: PackNumbering.Row) -> Bool { insert(table: row.table, position: row.position) }
 
-    func contains(_ row: PackNumbering.Row) -> Bool {
-        words[row.table][row.position >> 6] >> UInt64(row.position & 63) & 1 == 1
-    }
+    func contains(_ row: PackNumbering.Row) -> Bool { contains(table: row.table, position: row.position) }
 }

@@ -142,7 +142,7 @@ public struct RepositoryCheck {
         for (pack, problem) in presence.wrongSize where findings.packProblems[pack] == nil { add(pack, problem) }
         for (pack, problems) in findings.packProblems { add(pack, problems.joined(separator: "; ")) }
         for (pack, copies) in Dictionary(grouping: findings.badCopies, by: \.key.pack) {
-            if let problem = BadBlobs.describe(copies.map(\.value), isNeeded: structure.isNeeded) { add(pack, problem) }
+            if let problem = BadBlobs.describe(copies.map(\.value)) { add(pack, problem) }
         }
         for (object, harm) in map.harm {
             if errors[object] == nil {
@@ -160,12 +160,13 @@ public struct RepositoryCheck {
 
 /// Words for the damaged blobs of a pack.
 enum BadBlobs {
-    /// Nil when all are deltas that nobody needs and whose bases are gone: what a repair leaves for a prune.
-    static func describe(_ blobs: [DataCheck.BadBlob], isNeeded: (BlobID) -> Bool) -> String? {
-        let relevant = blobs.filter { !$0.lacksBase || isNeeded($0.id) }.sorted { $0.id < $1.id }
-        guard let first = relevant.first else { return nil }
+    /// Nil when all are deltas that lack a base: that is the damage of the base's pack, whose harm covers them. Those that nobody needs
+    /// are what a repair leaves for a prune.
+    static func describe(_ blobs: [DataCheck.BadBlob]) -> String? {
+        let own = blobs.filter { !$0.lacksBase }.sorted { $0.id < $1.id }
+        guard let first = own.first else { return nil }
         let text = "blob \(first.id): \(first.problem)"
-        return relevant.count == 1 ? text : "\(relevant.count) blobs do not read, the first: \(text)"
+        return own.count == 1 ? text : "\(own.count) blobs do not read, the first: \(text)"
     }
 }
 

@@ -7,9 +7,9 @@ struct StructureCheck {
     private let numbering: PackNumbering
     private let progress: CheckProgress
     /// What was met on the way down.
-    private var reached: IndexedBlobMarks
+    private var reached: BlobBitmap
     /// What deltas among them rest on. Apart, for a tree that is only a base need not be walked.
-    private var bases: IndexedBlobMarks
+    private var bases: BlobBitmap
     /// Blobs that snapshots need, each counted once.
     private(set) var blobs: UInt64 = 0
     /// Something is missing or does not read; the damage map says what.
@@ -20,8 +20,8 @@ struct StructureCheck {
         self.repository = repository
         self.numbering = numbering
         self.progress = progress
-        reached = IndexedBlobMarks(numbering.view)
-        bases = IndexedBlobMarks(numbering.view)
+        reached = BlobBitmap(numbering.view)
+        bases = BlobBitmap(numbering.view)
     }
 
     mutating func run(_ snapshots: [SnapshotCatalog.Entry]) throws {
@@ -58,7 +58,7 @@ struct StructureCheck {
 
     /// False when one is missing or the chain is too long.
     private static func mark(
-        basesOf record: BlobRecord, _ numbering: PackNumbering, _ marks: inout IndexedBlobMarks, depth: Int
+        basesOf record: BlobRecord, _ numbering: PackNumbering, _ marks: inout BlobBitmap, depth: Int
     ) -> Bool {
         guard depth < BlobReader.maximumChain else { return false }
         for position in 0..<record.bases.count {
@@ -69,12 +69,6 @@ struct StructureCheck {
             guard mark(basesOf: copy.record, numbering, &marks, depth: depth + 1) else { return false }
         }
         return true
-    }
-
-    /// Whether a snapshot needs the blob, itself or as a base.
-    func isNeeded(_ id: BlobID) -> Bool {
-        guard let row = numbering.firstRow(id) else { return false }
-        return reached.contains(row) || bases.contains(row)
     }
 
     /// By number: the packs that hold something that is needed.

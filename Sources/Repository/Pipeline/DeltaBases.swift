@@ -8,7 +8,7 @@ import RepoBase
 /// What is condemned, or rests on what is, is no base: it goes away under the delta (docs/collection.md).
 enum DeltaBases {
     static let maximumDepth = 3
-    static let maximumCount = 4
+    static let maximumCount = 8
 
     static func choose(from wanted: [BlobID], type: BlobType, index: IndexView) -> [BlobID] {
         var chosen: [BlobID] = []

@@ -68,9 +68,9 @@ final class Pipeline: Sendable {
 
     private func scan(_ job: ScanJob) {
         var candidates = CandidateBuffer()
-        // The scanner looks back from the segment's start, which may be where the ring begins anew.
-        let base =
-            (ring.pointer(at: job.position - UInt64(job.before)) + job.before).assumingMemoryBound(to: UInt8.self)
+        // From the bytes before on: they are contiguous with the segment, also where it begins the ring anew.
+        let before = ring.pointer(at: job.position - UInt64(job.before))
+        let base = (before + job.before).assumingMemoryBound(to: UInt8.self)
         CandidateScanner.scan(gear, base: base, count: job.length, before: job.before, into: &candidates)
         job.cutting.deposit(job, candidates)
     }

@@ -1,0 +1,137 @@
+import BlobEngine
+public import Policy
+public import RepoBase
+import Storage
+
+/// Lets snapshots go: by rules, or by id. What they alone needed is freed by the next collection.
+public struct Forgetting {
+    private let repository: OpenRepository
+
+    public init(_ repository: OpenRepository) { self.repository = repository }
+
+    /// Which snapshots compete for the places of a rule.
+    public enum Grouping: String, Sendable, CaseIterable {
+        /// Those of one source on one host.
+        case sourceAndHost = "source,host"
+        case source
+        /// All of the repository.
+        case none
+    }
+
+    /// Which snapshots are looked at. Nil and empty: all.
+    public struct Selection: Hashable, Sendable {
+        public var source: String?
+        public var host: String?
+        /// `K=V`, all of which a snapshot must have.
+        public var tags: [String] = []
+
+        public init() {}
+
+        func includes(_ snapshot: Snapshot) -> Bool {
+            (source == nil || snapshot.source == source) && (host == nil || snapshot.host == host)
+                && tags.allSatisfy(snapshot.tags.contains)
+        }
+    }
+
+    /// A snapshot and what becomes of it.
+    public struct Decision: Sendable {
+        public let entry: SnapshotCatalog.Entry
+        /// What it competes within, for people.
+        public let group: String
+        public let isKept: Bool
+        /// Every rule that keeps it, or the one that lets it go, in words; never empty.
+        public let reasons: [String]
+    }
+
+    /// What the rules say, changing nothing: by group, newest first.
+    ///
+    /// Throws `.usage` for rules that would let everything go or make no sense, and `.damaged` for a snapshot that does not read: rules that
+    /// do not see all snapshots keep the wrong ones.
+    public func decide(
+        _ rules: RetentionRules, _ selection: Selection = Selection(), grouping: Grouping = .sourceAndHost,
+        now: Timestamp, zone: any ZoneOffsets
+    ) throws -> [Decision] {
+        let catalog = SnapshotCatalog(repository)
+        let held = try catalog.names().held
+        let entries = try catalog.all().filter { selection.includes($0.snapshot) }
+        let byID = Dictionary(entries.map { ("\($0.id)", $0) }, uniquingKeysWith: { first, _ in first })
+        let candidates = try entries.map { entry in
+            RetentionCandidate(
+                id: "\(entry.id)", group: group(of: entry.snapshot, grouping), time: try time(of: entry),
+                tags: Set(entry.snapshot.tags), isHeld: held.contains(entry.id))
+        }
+        do {
+            return try rules.decide(candidates, now: now, zone: zone).map { decision in
+                Decision(
+                    entry: byID[decision.snapshot.id]!, group: decision.snapshot.group,
+                    isKept: decision.verdict == .keep, reasons: decision.reasons.map(\.description))
+            }
+        } catch {
+            throw RepoError(.usage, "these rules cannot be applied: \(error.description)")
+        }
+    }
+
+    private func group(of snapshot: Snapshot, _ grouping: Grouping) -> String {
+        switch grouping {
+        case .sourceAndHost: "\(snapshot.source) on \(snapshot.host)"
+        case .source: snapshot.source
+        case .none: "all snapshots"
+        }
+    }
+
+    private func time(of entry: SnapshotCatalog.Entry) throws -> Timestamp {
+        let time = entry.snapshot.time
+        do {
+            return try Timestamp(seconds: time.seconds, nanoseconds: Int32(time.nanoseconds))
+        } catch {
+            throw RepoError.damaged("\(SnapshotObject.key(entry.id))", "its time is out of range")
+        }
+    }
+
+    /// Deletes what was decided to go. Returns the ids. Throws `.refused` for a writer key.
+    ///
+    /// A hold that was put on since the decision counts. The journal is written before anything is deleted.
+    @discardableResult
+    public func apply(_ decisions: [Decision], rules: RetentionRules, stamp: JournalStamp = .now()) throws -> [ObjectID] {
+        let going = decisions.filter { !$0.isKept }
+        return try delete(
+            going.map { ($0.entry.id, $0.reasons.joined(separator: "; ")) }, because: "rules: \(rules)", stamp,
+            whenHeld: { _ in })
+    }
+
+    /// Deletes these snapshots, whatever rules say. Throws `.refused`, having deleted nothing, when one of them is held or for a writer key; `.notFound`
+    /// when one does not exist.
+    public func remove(_ ids: [ObjectID], stamp: JournalStamp = .now()) throws {
+        for id in ids where try repository.store.stat(SnapshotObject.key(id)) == nil {
+            throw RepoError(
+                .notFound, "there is no snapshot \(id.short)", advice: "'repo snapshots' lists what there is.")
+        }
+        _ = try delete(ids.map { ($0, "named") }, because: "named by id", stamp) { id in
+            throw RepoError(
+                .refused, "snapshot \(id.short) is held and cannot be let go",
+                advice: "'repo hold list' shows why; 'repo hold remove \(id.short)' ends the hold.")
+        }
+    }
+
+    private func delete(
+        _ snapshots: [(id: ObjectID, reason: String)], because: String, _ stamp: JournalStamp,
+        whenHeld: (ObjectID) throws -> Void
+    ) throws -> [ObjectID] {
+        try repository.requireFullKey("let snapshots go")
+        let held = try SnapshotCatalog(repository).names().held
+        var going: [(id: ObjectID, reason: String)] = []
+        for snapshot in snapshots {
+            if held.contains(snapshot.id) {
+                try whenHeld(snapshot.id)
+            } else {
+                going.append(snapshot)
+            }
+        }
+        guard !going.isEmpty else { return [] }
+        try Journal.append(
+            to: repository.store, by: repository.keys, stamp, action: "forget", subjects: going.map { "\($0.id)" },
+            details: [because] + going.map { "\($0.id.short): \($0.reason)" })
+        for snapshot in going { try repository.store.delete(SnapshotObject.key(snapshot.id)) }
+        return going.map(\.id)
+    }
+}

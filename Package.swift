@@ -61,6 +61,6 @@ let package = Package(
         .testTarget(name: "IngestTests", dependencies: ["Ingest", "Repository", "StorageTesting", "CLinux"]),
         .testTarget(
             name: "PolicyTests", dependencies: ["Policy"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "RepoCLITests", dependencies: ["RepoCLI"]),
+        .testTarget(name: "RepoCLITests", dependencies: ["RepoCLI", "Policy", "RepoBase"], exclude: ["Golden"]),
     ]
 )

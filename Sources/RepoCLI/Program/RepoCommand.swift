@@ -19,6 +19,7 @@ struct RepoCommand: ParsableCommand {
         version: "repo \(ProgramVersion.current)",
         subcommands: [
             InitCommand.self, SnapshotCommand.self, SnapshotsCommand.self, LsCommand.self, CatCommand.self, DiffCommand.self,
-            FindCommand.self, RestoreCommand.self, CheckCommand.self, PruneCommand.self, KeyCommand.self,
+            FindCommand.self, RestoreCommand.self, CheckCommand.self, ForgetCommand.self, PruneCommand.self,
+            HoldCommand.self, StatsCommand.self, RepairCommand.self, KeyCommand.self,
         ])
 }

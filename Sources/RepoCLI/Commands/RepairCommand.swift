@@ -1,0 +1,156 @@
+import ArgumentParser
+import Ingest
+import RepoBase
+import Repository
+
+struct RepairCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "repair",
+        abstract: "Mend a repository after damage.",
+        discussion: """
+            First 'repo check --read-data' names what is damaged. Then, as far as needed and in this order:
+              repo repair index       when index segments are damaged or missing
+              repo repair packs       when packs are: what still reads is salvaged
+              repo repair snapshots   makes snapshots without what is lost
+            """,
+        subcommands: [RepairIndexCommand.self, RepairPacksCommand.self, RepairSnapshotsCommand.self])
+}
+
+struct RepairIndexCommand: RepoSubcommand {
+    static let configuration = CommandConfiguration(
+        commandName: "index", abstract: "Make the index anew from the packs alone.")
+
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    private struct Result: Encodable {
+        let packs: Int
+        let blobs: Int
+        let segmentsStored: Int
+        let segmentsReplaced: Int
+        let damagedPacks: [String]
+    }
+
+    func run(_ context: CommandContext) throws -> Int32 {
+        let repaired = try IndexRepair(try context.openRepository()).run()
+        let damaged = repaired.damagedPacks
+        if context.options.json {
+            try context.console.print(
+                JSONOutput.line(
+                    Result(
+                        packs: repaired.packs, blobs: repaired.blobs, segmentsStored: repaired.segmentsStored,
+                        segmentsReplaced: repaired.segmentsReplaced, damagedPacks: damaged.map(\.object))))
+        } else {
+            for damage in damaged { context.warn("\(damage.object): \(damage.problem)") }
+            try context.console.print(
+                "the index names \(NumberText.grouped(UInt64(repaired.blobs))) blobs in "
+                    + "\(NumberText.grouped(UInt64(repaired.packs))) packs")
+            if !damaged.isEmpty { context.note("Run 'repo repair packs' next.") }
+        }
+        return damaged.isEmpty ? ExitStatus.done : RepoError.Code.damaged.exitStatus
+    }
+}
+
+struct RepairPacksCommand: RepoSubcommand {
+    static let configuration = CommandConfiguration(
+        commandName: "packs",
+        abstract: "Salvage what still reads of damaged packs, and take them out.",
+        discussion: """
+            Without ids every pack is read. Damaged packs are kept in the repository's folder 'damaged'.
+
+            Example:
+              repo repair packs
+            """)
+
+    @Argument(help: ArgumentHelp("Packs by their ids, as 'repo check' names them.", valueName: "pack"))
+    var packs: [String] = []
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    private struct Result: Encodable {
+        let packs: [String]
+        let salvagedBlobs: Int
+        let lostBlobs: Int
+        let wholePacks: [String]
+    }
+
+    func run(_ context: CommandContext) throws -> Int32 {
+        let ids = try packs.map { text throws(RepoError) -> ObjectID in
+            guard let id = ObjectID(text.split(separator: "/").last ?? "") else {
+                throw RepoError(.usage, "'\(text)' is not a pack's id", advice: "'repo check' names them in full.")
+            }
+            return id
+        }
+        let repository = try context.openRepository()
+        let progress = CheckProgress()
+        let repaired = try ProgressDisplay.during(
+            context, "repair", { ProgressSample(done: progress.values.bytesRead, total: progress.values.bytesToRead) }
+        ) {
+            try PackRepair(repository).run(ids.isEmpty ? nil : ids, progress: progress)
+        }
+        if context.options.json {
+            try context.console.print(
+                JSONOutput.line(
+                    Result(
+                        packs: repaired.packs.map { "\($0)" }, salvagedBlobs: repaired.salvagedBlobs,
+                        lostBlobs: repaired.lostBlobs, wholePacks: repaired.wholePacks.map { "\($0)" })))
+        } else {
+            for pack in repaired.packs { try context.console.print("taken out: \(PackObject.key(pack))") }
+            for pack in repaired.wholePacks { try context.console.print("whole: \(PackObject.key(pack))") }
+            try context.console.print(
+                "\(repaired.packs.count) damaged packs; \(repaired.salvagedBlobs) blobs salvaged, \(repaired.lostBlobs) lost")
+            if repaired.lostBlobs > 0 { context.note("Run 'repo repair snapshots' next.") }
+        }
+        return ExitStatus.done
+    }
+}
+
+struct RepairSnapshotsCommand: RepoSubcommand {
+    static let configuration = CommandConfiguration(
+        commandName: "snapshots",
+        abstract: "Make restorable snapshots of damaged ones, without what is lost.",
+        discussion: """
+            The new ones are tagged 'repaired=true' and list what they lack. Without names all are looked at.
+
+            Example:
+              repo repair snapshots --forget
+            """)
+
+    @Argument(help: SnapshotName.help) var snapshots: [String] = []
+    @Flag(help: "Let the damaged ones go when their replacement is there.") var forget = false
+    @Flag(help: "Open every chunk instead of looking it up.") var readData = false
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    private struct Row: Encodable {
+        let old: String
+        let new: String?
+        let lostEntries: Int
+        let problems: [String]
+    }
+
+    func run(_ context: CommandContext) throws -> Int32 {
+        let repository = try context.openRepository()
+        let catalog = SnapshotCatalog(repository)
+        let ids = try snapshots.map { try catalog.find($0).id }
+        let repaired = try SnapshotRepair(repository).run(
+            ids.isEmpty ? nil : ids, forget: forget, verifiesData: readData)
+        if context.options.json {
+            try context.console.print(
+                JSONOutput.pretty(
+                    repaired.map { one in
+                        Row(
+                            old: "\(one.old)", new: one.new.map { "\($0)" }, lostEntries: one.problemCount,
+                            problems: one.problems.map { "\(RawPath.describe($0.path)): \(TextDisplay.oneLine($0.message))" })
+                    }))
+            return ExitStatus.done
+        }
+        for one in repaired {
+            for problem in one.problems {
+                try context.console.print("lost: \(RawPath.describe(problem.path)): \(TextDisplay.oneLine(problem.message))")
+            }
+            try context.console.print(
+                one.new.map { "snapshot \(one.old.short) is repaired as \($0.short), without \(one.problemCount) entries" }
+                    ?? "nothing is left of snapshot \(one.old.short)")
+        }
+        if repaired.isEmpty { try context.console.print("no snapshot needs repair") }
+        return ExitStatus.done
+    }
+}

@@ -1,0 +1,110 @@
+import ArgumentParser
+import BlobEngine
+import RepoBase
+import Repository
+
+struct StatsCommand: RepoSubcommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stats",
+        abstract: "Show what the repository holds, and what of it belongs to whom.",
+        discussion: """
+            Logical: all snapshots as if each were stored in full. Unique: content that differs, counted once. Stored: \
+            bytes of the repository. A source's or snapshot's own share is what nothing else needs.
+
+            Examples:
+              repo stats
+              repo stats --snapshots
+            """)
+
+    @Flag(help: "Also each snapshot.") var snapshots = false
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func run(_ context: CommandContext) throws -> Int32 {
+        let statistics = try RepositoryStatistics(try context.openRepository())
+        if context.options.json {
+            try context.console.print(JSONOutput.pretty(StatsResult(statistics, withSnapshots: snapshots)))
+            return ExitStatus.done
+        }
+        let ratio = statistics.ratio.map { " (ratio \(StatsResult.ratio($0)))" } ?? ""
+        try context.console.print("logical  \(ByteCount.describe(statistics.logicalBytes))")
+        try context.console.print("unique   \(ByteCount.describe(statistics.uniqueBytes))")
+        try context.console.print("stored   \(ByteCount.describe(statistics.storedBytes))\(ratio)")
+        try context.console.print(
+            "packs    \(NumberText.grouped(UInt64(statistics.packs))), \(ByteCount.describe(statistics.packBytes)); index "
+                + ByteCount.describe(statistics.indexBytes))
+        try context.console.print("blobs    \(NumberText.grouped(UInt64(statistics.indexedBlobs)))")
+        if !statistics.sources.isEmpty {
+            var table = TextTable(["Source", "Snapshots", "Logical", "Own share"], rightAligned: [1, 2, 3])
+            for source in statistics.sources {
+                table.add([
+                    TextDisplay.oneLine(source.source), "\(source.snapshots)", ByteCount.describe(source.logicalBytes),
+                    ByteCount.describe(source.unique.storedBytes),
+                ])
+            }
+            try context.console.write("\n" + table.text)
+        }
+        if snapshots, !statistics.snapshots.isEmpty {
+            var table = TextTable(["Snapshot", "Time", "Source", "Logical", "Own share"], rightAligned: [3, 4])
+            let zone = context.zone
+            for snapshot in statistics.snapshots {
+                table.add([
+                    snapshot.entry.id.short, TimeDisplay.local(snapshot.entry.snapshot.time, in: zone),
+                    TextDisplay.oneLine(snapshot.entry.snapshot.source), ByteCount.describe(snapshot.logicalBytes),
+                    ByteCount.describe(snapshot.unique.storedBytes),
+                ])
+            }
+            try context.console.write("\n" + table.text)
+        }
+        return ExitStatus.done
+    }
+}
+
+private struct StatsResult: Encodable {
+    struct Share: Encodable {
+        let source: String
+        let snapshotId: String?
+        let snapshots: Int?
+        let logicalBytes: UInt64
+        let ownBlobs: Int
+        let ownStoredBytes: UInt64
+    }
+
+    let logicalBytes: UInt64
+    let uniqueBytes: UInt64
+    let storedBytes: UInt64
+    let ratio: Double?
+    let packs: Int
+    let packBytes: UInt64
+    let indexBytes: UInt64
+    let indexedBlobs: Int
+    let sources: [Share]
+    let snapshots: [Share]?
+
+    init(_ statistics: RepositoryStatistics, withSnapshots: Bool) {
+        logicalBytes = statistics.logicalBytes
+        uniqueBytes = statistics.uniqueBytes
+        storedBytes = statistics.storedBytes
+        ratio = statistics.ratio.map { ($0 * 100).rounded() / 100 }
+        packs = statistics.packs
+        packBytes = statistics.packBytes
+        indexBytes = statistics.indexBytes
+        indexedBlobs = statistics.indexedBlobs
+        sources = statistics.sources.map {
+            Share(
+                source: $0.source, snapshotId: nil, snapshots: $0.snapshots, logicalBytes: $0.logicalBytes,
+                ownBlobs: $0.unique.count, ownStoredBytes: $0.unique.storedBytes)
+        }
+        snapshots = withSnapshots
+            ? statistics.snapshots.map {
+                Share(
+                    source: $0.entry.snapshot.source, snapshotId: "\($0.entry.id)", snapshots: nil,
+                    logicalBytes: $0.logicalBytes, ownBlobs: $0.unique.count, ownStoredBytes: $0.unique.storedBytes)
+            } : nil
+    }
+
+    /// One digit after the point.
+    static func ratio(_ value: Double) -> String {
+        let tenths = Int((value * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+}

@@ -46,6 +46,21 @@ struct IndexTableTests {
         }
     }
 
+    @Test("holds deltas that all have as many bases as a delta may have")
+    func manyBases() throws {
+        var segment = IndexFixture.segment(IndexFixture.distributions[0].make(50))
+        for index in segment.blobs.indices {
+            segment.blobs[index].record.encoding = .delta
+            var bases = BlobBases()
+            for base in 0..<BlobBases.maximumCount { bases.append(UInt64(index * 100 + base)) }
+            segment.blobs[index].record.bases = bases
+        }
+        let table = try table(segment)
+        for (position, blob) in segment.blobs.enumerated() {
+            #expect(table.record(at: position) == blob.record)
+        }
+    }
+
     @Test("is the same after its memory was given back")
     func released() throws {
         let segment = IndexFixture.segment(IndexFixture.distributions[0].make(1000))

@@ -93,8 +93,8 @@ struct ConfigurationTests {
         let error = try #require(throws: RepoError.self) { try Configuration(parsing: text, file: "repo.toml") }
         #expect(error.code == .usage)
         #expect(error.message.hasPrefix("repo.toml, line \(line): "), "\(error.message)")
-        #expect(error.message.contains(message), "\(error.message)")
-        #expect(error.advice.contains(advice), "\(error.advice)")
+        #expect(message.isEmpty || error.message.contains(message), "\(error.message)")
+        #expect(advice.isEmpty || error.advice.contains(advice), "\(error.advice)")
     }
 
     @Test func linesAreFoundThroughStringsAndTables() {

@@ -1,7 +1,8 @@
 /// A first-in, first-out queue between threads, with a bound: whoever is faster waits.
 public final class BoundedQueue<Element: Sendable>: Sendable {
     private struct State {
-        var elements: [Element] = []
+        /// What was popped is nil, so that nothing is kept alive until its place is given up.
+        var elements: [Element?] = []
         var first = 0
         var isClosed = false
         var count: Int { elements.count - first }
@@ -38,13 +39,13 @@ public final class BoundedQueue<Element: Sendable>: Sendable {
     public func pop() -> Element? {
         let popped: Element?? = state.wait { state -> Element?? in
             if state.count > 0 {
-                let element = state.elements[state.first]
+                let element = state.elements[state.first].take()
                 state.first += 1
                 if state.first > 256, state.first * 2 > state.elements.count {
                     state.elements.removeFirst(state.first)
                     state.first = 0
                 }
-                return .some(element)
+                return element
             }
             return state.isClosed ? .some(nil) : nil
         }

@@ -37,7 +37,6 @@ struct ObjectCheck {
 
     private mutating func checkConfig() throws {
         let authority = repository.keys.authority
-        let config = try bytes(ConfigHistory.key, limit: RepositoryConfig.byteLimit, .config)
         var latest: SignedConfig?
         for object in try repository.store.list("configs/").sorted(by: { $0.key < $1.key }) {
             guard let bytes = try bytes(object.key, limit: RepositoryConfig.byteLimit, .config) else { continue }
@@ -53,22 +52,32 @@ struct ObjectCheck {
                 }
             }
         }
-        guard let config else {
-            errors.append(Damage(object: "config", kind: .config, problem: "it is missing"))
+        // After its generations, which are stored first.
+        let known = errors
+        guard let config = try bytes(ConfigHistory.key, limit: RepositoryConfig.byteLimit, .config) else {
+            if errors.count == known.count {
+                errors.append(Damage(object: "config", kind: .config, problem: "it is missing"))
+            }
             return
         }
+        var current = latest?.config.generation ?? 1
         examine("config", .config) { () throws(RepoError) in
             let signed = try RepositoryConfig.verified(config, object: "config", authority: authority)
-            if let latest, latest.config.generation > signed.config.generation { return }  // being replaced
-            guard latest == nil || latest?.bytes == config else {
-                throw .damaged("config", "it is not a copy of its generation under configs/")
+            current = max(current, signed.config.generation)
+            guard latest == nil || signed.config.generation > latest!.config.generation || latest!.bytes == config else {
+                throw .damaged("config", "it is not a copy of the latest generation under configs/")
             }
         }
-        let first = ConfigHistory.generationKey(1)
-        if try repository.store.stat(first) == nil {
-            errors.append(Damage(object: "\(first)", kind: .config, problem: "it is missing"))
+        for generation in 1...min(current, Self.generationLimit) {
+            let key = ConfigHistory.generationKey(generation)
+            if try repository.store.stat(key) == nil {
+                errors.append(Damage(object: "\(key)", kind: .config, problem: "it is missing"))
+            }
         }
     }
+
+    /// A config's generations are counted one by one up to here.
+    private static let generationLimit: UInt64 = 10_000
 
     private mutating func checkKeys() throws {
         var found: Set<KeyID> = []

@@ -71,7 +71,7 @@ struct BlobCopying {
 
     private func collect(_ from: Set<Int>, _ items: inout [Item]) {
         for (number, table) in marking.index.tables.enumerated() {
-            for position in 0..<table.count where marking.chosen.isMarked(number, position) {
+            for position in 0..<table.count where marking.chosen.contains(table: number, position: position) {
                 let place = IndexPlace(number, position)
                 guard let pack = marking.packs.place(marking.index, place), from.contains(pack.number) else {
                     continue

@@ -10,9 +10,9 @@ struct Marking {
     let index: IndexView
     private(set) var packs: PackCensus
     /// All copies of what is needed.
-    private var needed: BlobMarks
+    private var needed: BlobBitmap
     /// The copies that are kept.
-    private(set) var chosen: BlobMarks
+    private(set) var chosen: BlobBitmap
     private(set) var liveBlobs = 0
     private(set) var deadBlobs = 0
     /// Copies that must move: no other pack has the blob.
@@ -35,8 +35,8 @@ struct Marking {
     init(_ index: IndexView, _ packs: PackCensus) {
         self.index = index
         self.packs = packs
-        needed = BlobMarks(index.tables)
-        chosen = BlobMarks(index.tables)
+        needed = BlobBitmap(index)
+        chosen = BlobBitmap(index)
     }
 
     // MARK: Reaching
@@ -67,7 +67,7 @@ struct Marking {
         for (number, table) in index.tables.enumerated() {
             for position in table.positions(of: id) where table.record(at: position)?.type == type {
                 isFound = true
-                if needed.mark(number, position) { isNew = true }
+                if needed.insert(table: number, position: position) { isNew = true }
             }
         }
         guard isFound else { throw Self.missing("blob \(id)") }
@@ -81,7 +81,7 @@ struct Marking {
             for (order, id) in chunks.enumerated() {
                 for position in table.positions(of: id) where table.record(at: position)?.type == .chunk {
                     isFound[order] = true
-                    needed.mark(number, position)
+                    needed.insert(table: number, position: position)
                 }
             }
             table.releaseResident()
@@ -144,8 +144,8 @@ struct Marking {
     /// Of the copies of one blob one is kept. What only writer keys vouch for is not enough to let go of other copies: all are kept then.
     private mutating func chooseCopy(_ places: [IndexPlace]) {
         var copies: [Copy] = []
-        for place in places where needed.isMarked(Int(place.table), Int(place.position)) {
-            if chosen.isMarked(Int(place.table), Int(place.position)) { return }
+        for place in places where needed.contains(table: Int(place.table), position: Int(place.position)) {
+            if chosen.contains(table: Int(place.table), position: Int(place.position)) { return }
             guard let record = record(place), let pack = packs.place(index, place) else { continue }
             copies.append(Copy(place: place, record: record, pack: pack.number, standing: pack.standing))
         }
@@ -163,7 +163,7 @@ struct Marking {
     }
 
     private mutating func keep(_ copy: Copy) {
-        chosen.mark(Int(copy.place.table), Int(copy.place.position))
+        chosen.insert(table: Int(copy.place.table), position: Int(copy.place.position))
         liveBlobs += 1
         packs.countLive(copy.pack, copy.record)
         if copy.standing == .leaving { rescues.append(copy.place) }
@@ -192,7 +192,7 @@ struct Marking {
                 for position in table.positions(ofPrefix: base.prefix)
                 where table.record(at: position)?.type == base.type {
                     isFound[order] = true
-                    needed.mark(number, position)
+                    needed.insert(table: number, position: position)
                 }
             }
             table.releaseResident()

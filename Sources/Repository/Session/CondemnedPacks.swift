@@ -7,7 +7,10 @@ enum CondemnedPacks {
     static let prefix = "gc/"
 
     /// The union of all records. Called after the writer has registered.
-    static func load(_ repository: OpenRepository) throws -> Set<ObjectID> {
+    /// - Parameter onDamaged: told of each record that does not read; the others are taken unless this throws.
+    static func load(
+        _ repository: OpenRepository, onDamaged: (StoreKey, RepoError) throws -> Void = { throw $1 }
+    ) throws -> Set<ObjectID> {
         var packs: Set<ObjectID> = []
         for object in try repository.store.list(prefix)
         where object.key.description.hasSuffix("/condemned") {
@@ -16,6 +19,9 @@ enum CondemnedPacks {
                 record = try CollectionRecord.read(object.key, repository)
             } catch let error as RepoError where error.code == .notFound {
                 continue  // finished meanwhile
+            } catch let error as RepoError where error.code == .damaged {
+                try onDamaged(object.key, error)
+                continue
             }
             packs.formUnion(record.packs)
         }

@@ -16,7 +16,8 @@ struct IndexLoader {
 
     /// Order matters for writers (docs/collection.md): condemned packs are read after the index was listed would be too
     /// early for what is condemned meanwhile, so a writer registers before it calls this.
-    /// - Parameter onDamaged: told of each segment that does not read; the index is loaded without it unless this throws.
+    /// - Parameter onDamaged: told of each segment, and each record of condemned packs, that does not read; the index is loaded without it
+    ///   unless this throws. Only for those that write nothing which rests on it.
     func load(onDamaged: (StoreKey, RepoError) throws -> Void = { throw $1 }) throws -> IndexView {
         let folder = repository.cacheDirectory + "/index"
         try LocalFolder.make(folder)
@@ -38,7 +39,7 @@ struct IndexLoader {
         removeStale(folder, keeping: present)
         // A segment counts unless another valid one replaces it. A writer key replaces none: it could hide what others stored.
         let replaced = Set(tables.flatMap { repository.keys.role(of: $0.1.signer) == .full ? $0.1.replaces : [] })
-        let condemned = try CondemnedPacks.load(repository)
+        let condemned = try CondemnedPacks.load(repository, onDamaged: onDamaged)
         return IndexView(
             tables: tables.filter { !replaced.contains($0.0) }.map { (name: $0.0, table: $0.1) }, condemned: condemned,
             usableForDeduplication: { [repository] signer, pack in

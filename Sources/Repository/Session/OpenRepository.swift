@@ -42,8 +42,9 @@ public final class OpenRepository: Sendable {
         pageChunkSize = page
     }
 
-    /// From now on a damaged index segment is left out instead of failing everything: for checks and repairs, which name it themselves.
-    func acceptPartialIndex() { readsPartialIndex.withLock { $0 = true } }
+    /// From now on a damaged index segment is left out instead of failing everything: for readers, which get what the rest of the index
+    /// leads to, and for checks and repairs, which name it themselves. Not for writers.
+    public func acceptPartialIndex() { readsPartialIndex.withLock { $0 = true } }
 
     private func loadIndex() throws -> IndexView {
         guard readsPartialIndex.withLock({ $0 }) else { return try IndexLoader(self).load() }

@@ -6,7 +6,8 @@ import Testing
 
 @Suite("Help, manual pages and completions")
 struct HelpTests {
-    private static let golden = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Golden")
+    private static let golden = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("Golden")
 
     private static func all(_ command: any ParsableCommand.Type) -> [any ParsableCommand.Type] {
         [command] + command.configuration.subcommands.flatMap { all($0) }
@@ -24,7 +25,9 @@ struct HelpTests {
             let text = text(command) + "\n"
             if isUpdating { try Data(text.utf8).write(to: file) }
             let expected = try? String(contentsOf: file, encoding: .utf8)
-            #expect(text == expected, "\(file.lastPathComponent); run with REPO_UPDATE_GOLDEN=1 when this is wanted")
+            #expect(
+                text == expected,
+                "\(file.lastPathComponent); run with REPO_UPDATE_GOLDEN=1 when this is wanted")
         }
     }
 
@@ -32,7 +35,9 @@ struct HelpTests {
         for command in Self.all(RepoCommand.self) {
             #expect(!command.configuration.abstract.isEmpty, "\(command)")
             if command.configuration.subcommands.isEmpty {
-                for option in ["--repo", "--password-file", "--key-file", "--config", "--cache-dir", "--json", "--quiet"] {
+                for option in [
+                    "--repo", "--password-file", "--key-file", "--config", "--cache-dir", "--json", "--quiet",
+                ] {
                     #expect(text(command).contains(option), "\(command) lacks \(option)")
                 }
             }
@@ -62,7 +67,9 @@ struct HelpTests {
         let outcome = session.run("manual", "--out", session.folder + "/man")
         #expect(outcome.status == 0, "\(outcome.errors)")
         let pages = session.names("man")
-        #expect(pages.contains("repo.1") && pages.contains("repo-snapshot-files.1") && pages.contains("repo-key-add.1"))
+        #expect(
+            pages.contains("repo.1") && pages.contains("repo-snapshot-files.1")
+                && pages.contains("repo-key-add.1"))
         #expect(!pages.contains("repo-manual.1"))
         let page = try String(contentsOfFile: session.folder + "/man/repo-restore.1", encoding: .utf8)
         #expect(page.contains("\\fB\\-\\-target\\fR \\fIfolder\\fR"))

@@ -7,7 +7,8 @@ struct ProgressTests {
     @Test func aLineSaysHowFarHowFastAndHowLong() {
         var sample = ProgressSample(done: 100 << 20, total: 400 << 20)
         sample.files = 4711
-        #expect(sample.line(seconds: 10) == "100.0 MiB of 400.0 MiB, 4,711 files, 10.0 MiB/s, about 30.0 s left")
+        #expect(
+            sample.line(seconds: 10) == "100.0 MiB of 400.0 MiB, 4,711 files, 10.0 MiB/s, about 30.0 s left")
         sample.errors = 2
         #expect(sample.line(seconds: 10).hasSuffix(", 2 not readable"))
     }
@@ -23,7 +24,8 @@ struct ProgressTests {
     @Test(arguments: [20, 40, 80, 200])
     func aBarStaysWithinTheTerminal(_ width: Int) {
         var sample = ProgressSample(done: 100 << 20, total: 400 << 20)
-        sample.current = Array("/srv/a/very/long/path/that/does/not/fit/on/a/line/of/eighty/columns/at/all".utf8)
+        sample.current = Array(
+            "/srv/a/very/long/path/that/does/not/fit/on/a/line/of/eighty/columns/at/all".utf8)
         let bar = ProgressBar.render("uploads", sample, 10, width: width, colour: false)
         #expect(bar.count < max(width, 24))
         #expect(bar.hasPrefix("[#####---------------]"))
@@ -46,7 +48,9 @@ struct ProgressTests {
         }
     }
 
-    @Test(arguments: [(0.0001, "1 ms"), (0.25, "250 ms"), (2.14, "2.1 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
+    @Test(arguments: [
+        (0.0001, "1 ms"), (0.25, "250 ms"), (2.14, "2.1 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"),
+    ])
     func secondsReadWell(_ seconds: Double, _ text: String) {
         #expect(NumberText.seconds(seconds) == text)
     }

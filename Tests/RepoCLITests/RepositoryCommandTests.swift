@@ -33,7 +33,9 @@ struct RepositoryCommandTests {
         #expect(restored.status == 0, "\(restored.errors)")
         #expect(try String(contentsOfFile: target + path, encoding: .utf8) == "one")
         #expect(session.run("restore", first, "--target", target).status == 1)
-        #expect(session.run("restore", second, "--target", target, "--overwrite", "if-changed", "--delete").status == 0)
+        #expect(
+            session.run("restore", second, "--target", target, "--overwrite", "if-changed", "--delete").status
+                == 0)
         #expect(try String(contentsOfFile: target + path, encoding: .utf8) == "other")
     }
 
@@ -42,7 +44,8 @@ struct RepositoryCommandTests {
         for name in ["a.conf", "a.txt", "b/c.conf", "b/d.txt"] { try session.file("tree/" + name, name) }
         _ = session.run("snapshot", "files", session.folder + "/tree")
         let target = session.folder + "/out"
-        let outcome = session.run("restore", "latest", "--target", target, "--include", "*.conf", "--exclude", "a.conf")
+        let outcome = session.run(
+            "restore", "latest", "--target", target, "--include", "*.conf", "--exclude", "a.conf")
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(session.names("out\(session.folder)/tree") == ["b"])
         #expect(session.names("out\(session.folder)/tree/b") == ["c.conf"])
@@ -61,7 +64,8 @@ struct RepositoryCommandTests {
     @Test func forgettingHoldsAndPruning() throws {
         let session = try CommandSession()
         for day in 1...4 {
-            _ = session.run("snapshot", "stdin", "--name", "a", "--time", "2026-10-0\(day)", input: [UInt8(day)])
+            _ = session.run(
+                "snapshot", "stdin", "--name", "a", "--time", "2026-10-0\(day)", input: [UInt8(day)])
         }
         let dry = session.run("forget", "--keep-daily", "2", "--dry-run")
         #expect(dry.lines.filter { $0.hasPrefix("keep ") }.count == 2)
@@ -88,8 +92,10 @@ struct RepositoryCommandTests {
     @Test func rulesOfTheConfigurationAreUsedWithoutOptions() throws {
         let session = try CommandSession()
         for day in 1...3 {
-            _ = session.run("snapshot", "stdin", "--name", "db", "--time", "2026-10-0\(day)", input: [UInt8(day)])
-            _ = session.run("snapshot", "stdin", "--name", "other", "--time", "2026-10-0\(day)", input: [UInt8(day)])
+            _ = session.run(
+                "snapshot", "stdin", "--name", "db", "--time", "2026-10-0\(day)", input: [UInt8(day)])
+            _ = session.run(
+                "snapshot", "stdin", "--name", "other", "--time", "2026-10-0\(day)", input: [UInt8(day)])
         }
         session.environment["REPO_CONFIG"] = try session.file(
             "repo.toml",
@@ -173,7 +179,8 @@ struct RepositoryCommandTests {
     @Test func errorsAreObjectsWithJson() throws {
         let session = try CommandSession()
         let outcome = session.run("cat", "abcd", "--json")
-        let object = try #require(try JSONSerialization.jsonObject(with: Data(outcome.errors.utf8)) as? [String: Any])
+        let object = try #require(
+            try JSONSerialization.jsonObject(with: Data(outcome.errors.utf8)) as? [String: Any])
         #expect(object["exit_status"] as? Int == 1)
         #expect(object["error"] as? String == "not found")
         #expect(object.keys.sorted() == ["advice", "error", "exit_status", "message"])

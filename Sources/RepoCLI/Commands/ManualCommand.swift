@@ -22,7 +22,8 @@ struct ManualCommand: RepoSubcommand {
             try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
             for command in try CommandDescription.program().all {
                 let page = ManualPage(command)
-                try Data(page.text.utf8).write(to: URL(fileURLWithPath: "\(out)/\(page.fileName)"), options: .atomic)
+                try Data(page.text.utf8).write(
+                    to: URL(fileURLWithPath: "\(out)/\(page.fileName)"), options: .atomic)
                 if context.options.verbose { context.note(page.fileName) }
             }
         } catch let error as CocoaError {

@@ -12,8 +12,10 @@ struct ManualPage {
     var text: String {
         let name = command.words.joined(separator: "-")
         var lines = [
-            ".TH \(Self.quoted(name.uppercased())) 1 \"\" \(Self.quoted("repo \(ProgramVersion.current)"))", ".SH NAME",
-            "\(Self.escaped(name)) \\- \(Self.escaped(Self.sentence(command.abstract ?? "")))", ".SH SYNOPSIS",
+            ".TH \(Self.quoted(name.uppercased())) 1 \"\" \(Self.quoted("repo \(ProgramVersion.current)"))",
+            ".SH NAME",
+            "\(Self.escaped(name)) \\- \(Self.escaped(Self.sentence(command.abstract ?? "")))",
+            ".SH SYNOPSIS",
             synopsis,
         ]
         if let discussion = command.discussion, !discussion.isEmpty {
@@ -42,7 +44,9 @@ struct ManualPage {
         if command.subcommands?.isEmpty ?? true {
             if shown.contains(where: { $0.kind != "positional" }) { words.append("[\\fIoptions\\fR]") }
             for argument in shown where argument.kind == "positional" {
-                let name = "\\fI\(Self.escaped(argument.valueName ?? "value"))\\fR" + (argument.isRepeating ? " ..." : "")
+                let name =
+                    "\\fI\(Self.escaped(argument.valueName ?? "value"))\\fR"
+                    + (argument.isRepeating ? " ..." : "")
                 words.append(argument.isOptional ? "[\(name)]" : name)
             }
         } else {

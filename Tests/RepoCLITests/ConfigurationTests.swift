@@ -62,7 +62,10 @@ struct ConfigurationTests {
     @Test(
         arguments: [
             ("[repositry]\nurl = \"x\"", 1, "unknown key 'repositry'", "Did you mean 'repository'?"),
-            ("[repository]\nurl = \"x\"\npasword-file = \"y\"", 3, "unknown key 'pasword-file' in [repository]", "'password-file'"),
+            (
+                "[repository]\nurl = \"x\"\npasword-file = \"y\"", 3,
+                "unknown key 'pasword-file' in [repository]", "'password-file'"
+            ),
             ("[repository]\n\n# comment\nurl = 5", 4, "'url' must be a string in quotes", ""),
             ("[repository]\nurl = \"\"", 2, "'url' is empty", ""),
             ("x = = 1", 1, "", ""),
@@ -72,34 +75,49 @@ struct ConfigurationTests {
             ("[[source]]\nname = \"a\"", 2, "source 'a' has no kind", "kind = "),
             ("[[source]]\nname = \"a\"\nkind = \"file\"", 3, "unknown kind 'file'", "Did you mean 'files'?"),
             ("[[source]]\nname = \"a\"\nkind = \"files\"", 1, "source 'a' has no paths", ""),
-            ("[[source]]\nname = \"a\"\nkind = \"files\"\npaths = [\"b\"]", 4, "'b' is not an absolute path", ""),
+            (
+                "[[source]]\nname = \"a\"\nkind = \"files\"\npaths = [\"b\"]", 4,
+                "'b' is not an absolute path", ""
+            ),
             (source + source, 6, "there are two sources named 'a'", ""),
             (source + "excludes = []", 5, "unknown key 'excludes' in [[source]]", "Did you mean 'exclude'?"),
             (source + "tags = [\"b\"]", 5, "'b' is not a tag", ""),
             (source + "tags = [1]", 5, "strings", ""),
             (source + "compression-level = 20", 5, "from 1 to 19", ""),
-            (source + "[source.retention]\nkeep-dayly = 3", 6, "unknown key 'keep-dayly' in [source.retention]", "'keep-daily'"),
+            (
+                source + "[source.retention]\nkeep-dayly = 3", 6,
+                "unknown key 'keep-dayly' in [source.retention]", "'keep-daily'"
+            ),
             (source + "[source.retention]\npreset = \"best\"", 6, "there is no preset 'best'", "standard"),
             (source + "[source.retention]\nkeep-within = \"5x\"", 6, "is not a duration", ""),
             (source + "[source.retention]\nkeep-daily = -2", 6, "-2", ""),
             (source + "[source.retention]\nminimum-age = \"2d\"", 5, "no rule keeps any snapshot", ""),
-            (source + "[source.retention]\npreset = \"standard\"\nrecovery-window = \"3d\"", 7, "unknown key 'recovery-window'", ""),
             (
-                source + source.replacing("\"a\"", with: "\"b\"") + "exclude = [ # x\n \"a#b\",\n]\nonefs = true", 12,
+                source + "[source.retention]\npreset = \"standard\"\nrecovery-window = \"3d\"", 7,
+                "unknown key 'recovery-window'", ""
+            ),
+            (
+                source + source.replacing("\"a\"", with: "\"b\"")
+                    + "exclude = [ # x\n \"a#b\",\n]\nonefs = true", 12,
                 "unknown key 'onefs'", ""
             ),
         ])
-    func mistakesAreNamedWithTheirLine(_ text: String, _ line: Int, _ message: String, _ advice: String) throws {
-        let error = try #require(throws: RepoError.self) { try Configuration(parsing: text, file: "repo.toml") }
+    func mistakesAreNamedWithTheirLine(_ text: String, _ line: Int, _ message: String, _ advice: String)
+        throws
+    {
+        let error = try #require(throws: RepoError.self) {
+            try Configuration(parsing: text, file: "repo.toml")
+        }
         #expect(error.code == .usage)
         #expect(error.message.hasPrefix("repo.toml, line \(line): "), "\(error.message)")
-        #expect(error.message.contains(message), "\(error.message)")
-        #expect(error.advice.contains(advice), "\(error.advice)")
+        #expect(message.isEmpty || error.message.contains(message), "\(error.message)")
+        #expect(advice.isEmpty || error.advice.contains(advice), "\(error.advice)")
     }
 
     @Test func linesAreFoundThroughStringsAndTables() {
         let lines = TOMLLines(
-            "a = '''\nx\n[no]\n'''\n[t]\n\"quoted key\" = [\n 1, # ]\n 2]\n[[s]]\n[s.u]\nb.c = { d = 1 }\n[[s]]\nb = \"\\\"\"\nz = 1")
+            "a = '''\nx\n[no]\n'''\n[t]\n\"quoted key\" = [\n 1, # ]\n 2]\n[[s]]\n[s.u]\nb.c = { d = 1 }\n[[s]]\nb = \"\\\"\"\nz = 1"
+        )
         #expect(lines.line(of: ["a"]) == 1)
         #expect(lines.line(of: ["t", "quoted key"]) == 6)
         #expect(lines.line(of: ["s", "0", "u", "b", "c", "d"]) == 11)

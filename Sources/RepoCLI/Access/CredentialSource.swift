@@ -60,7 +60,8 @@ enum CredentialSource: Equatable {
         switch self {
         case .keyFile(let path): return .machineKey(try LocalFile.read(path, "the key file", limit: 64 << 10))
         case .passwordFile(let path):
-            return .password(try password(in: LocalFile.read(path, "the password file", limit: 1 << 20), path))
+            return .password(
+                try password(in: LocalFile.read(path, "the password file", limit: 1 << 20), path))
         case .password(let text): return .password(Array(text.utf8))
         case .passwordCommand(let command):
             return .password(try password(in: ShellCommand.output(command, "the password command"), command))
@@ -73,7 +74,8 @@ enum CredentialSource: Equatable {
         var line = Array(bytes.prefix { $0 != UInt8(ascii: "\n") })
         if line.last == UInt8(ascii: "\r"), line.count < bytes.count { line.removeLast() }
         guard !line.isEmpty else {
-            throw RepoError(.usage, "the password from '\(place)' is empty", advice: "Its first line must hold it.")
+            throw RepoError(
+                .usage, "the password from '\(place)' is empty", advice: "Its first line must hold it.")
         }
         return line
     }

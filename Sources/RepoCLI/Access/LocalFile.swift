@@ -36,7 +36,8 @@ enum LocalFile {
         guard file >= 0 else {
             if errno == EEXIST {
                 throw RepoError(
-                    .conflict, "\(what) \(path) exists already", advice: "Name another file, or remove that one.")
+                    .conflict, "\(what) \(path) exists already",
+                    advice: "Name another file, or remove that one.")
             }
             throw failure(path, what, doing: "written")
         }

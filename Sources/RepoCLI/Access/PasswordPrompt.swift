@@ -8,7 +8,8 @@ enum PasswordPrompt {
         guard isatty(console.input) == 1, console.errorsIsTerminal else {
             throw RepoError(
                 .usage, "no password or key was given, and there is no terminal to ask on",
-                advice: "Use --password-file, --password-command, --key-file, or their environment variables.")
+                advice: "Use --password-file, --password-command, --key-file, or their environment variables."
+            )
         }
         let password = try line(console, "\(prompt): ")
         if twice, try line(console, "The same again: ") != password {

@@ -6,7 +6,8 @@ extension CommandContext {
     /// The repository that the command line, the environment or the configuration names.
     func location() throws -> RepositoryLocation {
         guard
-            let text = try options.repository ?? console.variable("REPO_URL") ?? configuration().repository.url
+            let text = try options.repository ?? console.variable("REPO_URL")
+                ?? configuration().repository.url
         else {
             throw RepoError(
                 .usage, "no repository was named",

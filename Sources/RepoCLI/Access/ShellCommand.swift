@@ -36,7 +36,8 @@ enum ShellCommand {
         var status: CInt = 0
         while waitpid(child, &status, 0) < 0, errno == EINTR {}
         guard status == 0 else {
-            throw failure(what, status & 0x7F == 0 ? "it exited with \((status >> 8) & 0xFF)" : "it was killed")
+            throw failure(
+                what, status & 0x7F == 0 ? "it exited with \((status >> 8) & 0xFF)" : "it was killed")
         }
         return try output.get()
     }

@@ -23,7 +23,9 @@ struct CatCommand: RepoSubcommand {
         let entry = try SnapshotCatalog(repository).find(snapshot)
         let file = try SnapshotPath.file(entry.snapshot.root, Array(path.utf8), BlobReader(repository))
         guard let content = file.content else { throw RepoError(.usage, "'\(path)' is not a regular file") }
-        try ContentStream(repository).read(content, size: file.metadata.size) { try context.console.write($0) }
+        try ContentStream(repository).read(content, size: file.metadata.size) {
+            try context.console.write($0)
+        }
         if file.isIncomplete {
             context.warn("the file could not be read whole when it was backed up; this is what could")
             return ExitStatus.incomplete

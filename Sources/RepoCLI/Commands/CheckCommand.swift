@@ -25,7 +25,8 @@ struct CheckCommand: RepoSubcommand {
             "Read a part: N/M, a percentage, or a size; what was not verified for longest comes first.",
             valueName: "part"))
     var readDataSubset: String?
-    @Option(help: ArgumentHelp("Only what the snapshots of this source need.", valueName: "name")) var source: String?
+    @Option(help: ArgumentHelp("Only what the snapshots of this source need.", valueName: "name")) var source:
+        String?
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func validate() throws {
@@ -53,7 +54,8 @@ struct CheckCommand: RepoSubcommand {
                         + "was interrupted; a later prune removes them.")
             }
             if !context.options.quiet {
-                var line = "\(NumberText.grouped(report.objects)) objects, \(NumberText.grouped(report.blobs)) blobs"
+                var line =
+                    "\(NumberText.grouped(report.objects)) objects, \(NumberText.grouped(report.blobs)) blobs"
                 if options.data != nil { line += ", \(ByteCount.describe(report.bytesRead)) read" }
                 line += report.isClean ? ": no errors" : ": \(report.errors.count) damaged"
                 try context.console.print(line)

@@ -59,7 +59,8 @@ struct DiffCommand: RepoSubcommand {
         try context.console.print(
             JSONOutput.line(
                 Row(
-                    change: name, path: text, pathBytes: Array(text.utf8) == path ? nil : Hexadecimal.encode(path),
+                    change: name, path: text,
+                    pathBytes: Array(text.utf8) == path ? nil : Hexadecimal.encode(path),
                     sizeBefore: before.map(\.metadata.size), sizeAfter: after.map(\.metadata.size))))
     }
 }

@@ -75,7 +75,9 @@ struct FindCommand: RepoSubcommand {
 extension ExcludeMatcher {
     /// Whether a pattern matches this path and not only a directory above it.
     fileprivate func matchesItself(_ path: [UInt8], isDirectory: Bool) -> Bool {
-        guard let deciding = decidingPattern(path, isDirectory: isDirectory), !deciding.isNegated else { return false }
+        guard let deciding = decidingPattern(path, isDirectory: isDirectory), !deciding.isNegated else {
+            return false
+        }
         guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return true }
         let parent = Array(path[..<slash])
         guard excludes(parent, isDirectory: true) else { return true }

@@ -21,9 +21,11 @@ struct ForgetCommand: RepoSubcommand {
     @Argument(help: SnapshotName.help) var snapshots: [String] = []
     @OptionGroup var filter: SnapshotFilter
     @OptionGroup(title: "Rules") var retention: RetentionArguments
-    @Option(help: ArgumentHelp("What competes for places: 'source,host', 'source' or 'none'.", valueName: "what"))
+    @Option(
+        help: ArgumentHelp("What competes for places: 'source,host', 'source' or 'none'.", valueName: "what"))
     var groupBy = Forgetting.Grouping.sourceAndHost.rawValue
-    @Flag(name: .customLong("dry-run"), help: "Print what every rule says, and let nothing go.") var isDryRun = false
+    @Flag(name: .customLong("dry-run"), help: "Print what every rule says, and let nothing go.")
+    var isDryRun = false
     @Flag(name: .customLong("prune"), help: "Free the space afterwards.") var prunes = false
     @OptionGroup(title: "Pruning") var prune: PruneArguments
     @OptionGroup(title: "Global options") var global: GlobalOptions
@@ -31,7 +33,8 @@ struct ForgetCommand: RepoSubcommand {
     func run(_ context: CommandContext) throws -> Int32 {
         let rules = try retention.rules()
         guard snapshots.isEmpty || rules == nil && filter.isEmpty else {
-            throw RepoError(.usage, "snapshots were named, and rules as well", advice: "Give the one or the other.")
+            throw RepoError(
+                .usage, "snapshots were named, and rules as well", advice: "Give the one or the other.")
         }
         guard let grouping = Forgetting.Grouping(rawValue: groupBy) else {
             let names = Forgetting.Grouping.allCases.map(\.rawValue).joined(separator: ", ")
@@ -128,7 +131,8 @@ private struct ForgetResult: Encodable {
 
         func cells(_ verdict: String, _ zone: any ZoneOffsets) -> [String] {
             [
-                verdict, String(id.prefix(8)), TimeDisplay.local(moment, in: zone), TextDisplay.oneLine(source),
+                verdict, String(id.prefix(8)), TimeDisplay.local(moment, in: zone),
+                TextDisplay.oneLine(source),
                 TextDisplay.oneLine(host), reasons.map(TextDisplay.oneLine).joined(separator: "; "),
             ]
         }

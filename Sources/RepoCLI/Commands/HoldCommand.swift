@@ -72,7 +72,8 @@ struct HoldListCommand: RepoSubcommand {
         let holds = try Holds(try context.openRepository()).list()
         let rows = holds.map {
             Row(
-                snapshotId: "\($0.snapshot)", since: TimeDisplay.utc(seconds: $0.time), reason: $0.reason, key: $0.key)
+                snapshotId: "\($0.snapshot)", since: TimeDisplay.utc(seconds: $0.time), reason: $0.reason,
+                key: $0.key)
         }
         if context.options.json {
             try context.console.print(JSONOutput.pretty(rows))
@@ -80,7 +81,8 @@ struct HoldListCommand: RepoSubcommand {
             var table = TextTable(["Snapshot", "Since", "Key", "Reason"])
             for row in rows {
                 table.add([
-                    String(row.snapshotId.prefix(8)), row.since, String(row.key.prefix(8)), TextDisplay.oneLine(row.reason),
+                    String(row.snapshotId.prefix(8)), row.since, String(row.key.prefix(8)),
+                    TextDisplay.oneLine(row.reason),
                 ])
             }
             try context.console.write(table.text)

@@ -35,7 +35,8 @@ struct InitCommand: RepoSubcommand {
                 .usage, "a new repository's first key has a password, and a key file was given",
                 advice: "Give a password, then make keys for machines with 'repo key add --out FILE'.")
         }
-        let credentials = try source.credentials(context.console, prompt: "Password for the new repository", isNew: true)
+        let credentials = try source.credentials(
+            context.console, prompt: "Password for the new repository", isNew: true)
         guard case .password(let password) = credentials else { return ExitStatus.usage }
         let store = try location.open(creating: true)
         let stream = ChunkProfile.stream
@@ -45,12 +46,14 @@ struct InitCommand: RepoSubcommand {
                 strictBits: stream.strictBits, looseBits: stream.looseBits),
             .pageAligned(size: PageProfile.relation.chunkSize),
         ]
-        let made = try RepositoryCreation.create(in: store, .password(password), profiles: profiles, label: label)
+        let made = try RepositoryCreation.create(
+            in: store, .password(password), profiles: profiles, label: label)
         let keys = made.keyRing
         if context.options.json {
             try context.console.print(
                 JSONOutput.line(
-                    Result(repositoryId: "\(keys.repositoryID)", keyId: "\(keys.keyID)", url: store.location)))
+                    Result(repositoryId: "\(keys.repositoryID)", keyId: "\(keys.keyID)", url: store.location))
+            )
         } else {
             try context.console.print("repository \(keys.repositoryID) made in \(store.location)")
         }

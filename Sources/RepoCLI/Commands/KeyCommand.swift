@@ -9,7 +9,8 @@ struct KeyCommand: ParsableCommand {
         commandName: "key",
         abstract: "List, make and remove the keys that open the repository.",
         subcommands: [
-            KeyListCommand.self, KeyAddCommand.self, KeyRemoveCommand.self, KeyPasswordCommand.self, KeyRotateCommand.self,
+            KeyListCommand.self, KeyAddCommand.self, KeyRemoveCommand.self, KeyPasswordCommand.self,
+            KeyRotateCommand.self,
             KeyExportCommand.self,
         ])
 }
@@ -35,14 +36,17 @@ struct KeyListCommand: RepoSubcommand {
         let rows = keys.listKeys().map { key in
             Row(
                 id: "\(key.id)", role: "\(key.role)", kind: "\(key.kind)", state: "\(key.state)",
-                created: TimeDisplay.utc(seconds: key.created), label: key.label, current: key.id == keys.keyID)
+                created: TimeDisplay.utc(seconds: key.created), label: key.label,
+                current: key.id == keys.keyID)
         }
         if context.options.json {
             try context.console.print(JSONOutput.pretty(rows))
         } else {
             var table = TextTable(["", "ID", "Role", "Kind", "State", "Created", "Label"])
             for row in rows {
-                table.add([row.current ? "*" : "", row.id, row.role, row.kind, row.state, row.created, row.label])
+                table.add([
+                    row.current ? "*" : "", row.id, row.role, row.kind, row.state, row.created, row.label,
+                ])
             }
             try context.console.write(table.text)
         }
@@ -85,14 +89,17 @@ struct KeyAddCommand: RepoSubcommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func validate() throws {
-        if out != nil, newPasswordFile != nil { throw ValidationError("--out and --new-password-file exclude each other.") }
+        if out != nil, newPasswordFile != nil {
+            throw ValidationError("--out and --new-password-file exclude each other.")
+        }
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
         let repository = try context.openRepository()
         var keys = repository.keys
         let role: KeyRole = writer ? .writer : .full
-        let protection: KeyProtection = out == nil ? .password(try NewPassword.read(newPasswordFile, context)) : .machine
+        let protection: KeyProtection =
+            out == nil ? .password(try NewPassword.read(newPasswordFile, context)) : .machine
         let added = try keys.addKey(to: repository.store, protection, role: role, label: label)
         if let out, let text = added.keyFile {
             do {
@@ -114,7 +121,9 @@ enum NewPassword {
     static func read(_ file: String?, _ context: CommandContext) throws -> [UInt8] {
         let source = file.map(CredentialSource.passwordFile) ?? .terminal
         let credentials = try source.credentials(context.console, prompt: "New password", isNew: true)
-        guard case .password(let password) = credentials else { throw RepoError(.usage, "there is no password") }
+        guard case .password(let password) = credentials else {
+            throw RepoError(.usage, "there is no password")
+        }
         return password
     }
 }
@@ -140,10 +149,12 @@ struct KeyRemoveCommand: RepoSubcommand {
         let matches = keys.listKeys().filter { $0.state == .active && "\($0.id)".hasPrefix(key.lowercased()) }
         guard let found = matches.first, !key.isEmpty else {
             throw RepoError(
-                .notFound, "no active key's id begins with '\(key)'", advice: "'repo key list' shows what there is.")
+                .notFound, "no active key's id begins with '\(key)'",
+                advice: "'repo key list' shows what there is.")
         }
         guard matches.count == 1 else {
-            throw RepoError(.usage, "\(matches.count) keys' ids begin with '\(key)'", advice: "Give more digits.")
+            throw RepoError(
+                .usage, "\(matches.count) keys' ids begin with '\(key)'", advice: "Give more digits.")
         }
         try keys.removeKey(found.id, from: repository.store, evenOwn: evenOwn)
         try MadeKey(keyId: "\(found.id)", keyFile: nil).show(context, "key \(found.id) removed")
@@ -163,7 +174,8 @@ struct KeyPasswordCommand: RepoSubcommand {
         let repository = try context.openRepository()
         var keys = repository.keys
         try keys.changePassword(to: NewPassword.read(newPasswordFile, context), in: repository.store)
-        try MadeKey(keyId: "\(keys.keyID)", keyFile: nil).show(context, "password of key \(keys.keyID) changed")
+        try MadeKey(keyId: "\(keys.keyID)", keyFile: nil).show(
+            context, "password of key \(keys.keyID) changed")
         return ExitStatus.done
     }
 }

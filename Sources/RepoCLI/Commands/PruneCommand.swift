@@ -16,7 +16,8 @@ struct PruneCommand: RepoSubcommand {
             """)
 
     @OptionGroup var prune: PruneArguments
-    @Flag(name: .customLong("dry-run"), help: "Say what would be freed, and change nothing.") var isDryRun = false
+    @Flag(name: .customLong("dry-run"), help: "Say what would be freed, and change nothing.") var isDryRun =
+        false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(_ context: CommandContext) throws -> Int32 {
@@ -29,9 +30,12 @@ struct PruneArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The share of stored data that may stay unused.", valueName: "percentage"))
     var maxUnused = "5%"
     @Option(
-        help: ArgumentHelp("Wait no longer for a snapshot that gave no sign for so long.", valueName: "duration"))
+        help: ArgumentHelp(
+            "Wait no longer for a snapshot that gave no sign for so long.", valueName: "duration"))
     var fenceAfter = "7d"
-    @Option(help: ArgumentHelp("Leave packs that no index names alone until they are so old.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp(
+            "Leave packs that no index names alone until they are so old.", valueName: "duration"))
     var minAge = "1d"
 
     /// Runs the collector and prints what it did.
@@ -50,7 +54,8 @@ struct PruneArguments: ParsableArguments {
         } else if !context.options.quiet {
             if isDryRun || context.options.verbose {
                 for pack in outcome.condemned {
-                    try context.console.print("\(pack.object)  \(ByteCount.describe(pack.size))  \(pack.reason)")
+                    try context.console.print(
+                        "\(pack.object)  \(ByteCount.describe(pack.size))  \(pack.reason)")
                 }
             }
             try context.console.print(PruneResult(outcome, isDryRun: isDryRun).line)
@@ -60,7 +65,8 @@ struct PruneArguments: ParsableArguments {
     }
 
     private func share(_ text: String) throws(RepoError) -> Double {
-        guard text.hasSuffix("%"), let percentage = Double(text.dropLast()), (0...100).contains(percentage) else {
+        guard text.hasSuffix("%"), let percentage = Double(text.dropLast()), (0...100).contains(percentage)
+        else {
             throw RepoError(.usage, "'\(text)' is not a percentage", advice: "Write it as --max-unused 5%.")
         }
         return percentage / 100

@@ -75,14 +75,16 @@ struct RepairPacksCommand: RepoSubcommand {
     func run(_ context: CommandContext) throws -> Int32 {
         let ids = try packs.map { text throws(RepoError) -> ObjectID in
             guard let id = ObjectID(text.split(separator: "/").last ?? "") else {
-                throw RepoError(.usage, "'\(text)' is not a pack's id", advice: "'repo check' names them in full.")
+                throw RepoError(
+                    .usage, "'\(text)' is not a pack's id", advice: "'repo check' names them in full.")
             }
             return id
         }
         let repository = try context.openRepository()
         let progress = CheckProgress()
         let repaired = try ProgressDisplay.during(
-            context, "repair", { ProgressSample(done: progress.values.bytesRead, total: progress.values.bytesToRead) }
+            context, "repair",
+            { ProgressSample(done: progress.values.bytesRead, total: progress.values.bytesToRead) }
         ) {
             try PackRepair(repository).run(ids.isEmpty ? nil : ids, progress: progress)
         }
@@ -96,7 +98,8 @@ struct RepairPacksCommand: RepoSubcommand {
             for pack in repaired.packs { try context.console.print("taken out: \(PackObject.key(pack))") }
             for pack in repaired.wholePacks { try context.console.print("whole: \(PackObject.key(pack))") }
             try context.console.print(
-                "\(repaired.packs.count) damaged packs; \(repaired.salvagedBlobs) blobs salvaged, \(repaired.lostBlobs) lost")
+                "\(repaired.packs.count) damaged packs; \(repaired.salvagedBlobs) blobs salvaged, \(repaired.lostBlobs) lost"
+            )
             if repaired.lostBlobs > 0 { context.note("Run 'repo repair snapshots' next.") }
         }
         return ExitStatus.done
@@ -138,16 +141,21 @@ struct RepairSnapshotsCommand: RepoSubcommand {
                     repaired.map { one in
                         Row(
                             old: "\(one.old)", new: one.new.map { "\($0)" }, lostEntries: one.problemCount,
-                            problems: one.problems.map { "\(RawPath.describe($0.path)): \(TextDisplay.oneLine($0.message))" })
+                            problems: one.problems.map {
+                                "\(RawPath.describe($0.path)): \(TextDisplay.oneLine($0.message))"
+                            })
                     }))
             return ExitStatus.done
         }
         for one in repaired {
             for problem in one.problems {
-                try context.console.print("lost: \(RawPath.describe(problem.path)): \(TextDisplay.oneLine(problem.message))")
+                try context.console.print(
+                    "lost: \(RawPath.describe(problem.path)): \(TextDisplay.oneLine(problem.message))")
             }
             try context.console.print(
-                one.new.map { "snapshot \(one.old.short) is repaired as \($0.short), without \(one.problemCount) entries" }
+                one.new.map {
+                    "snapshot \(one.old.short) is repaired as \($0.short), without \(one.problemCount) entries"
+                }
                     ?? "nothing is left of snapshot \(one.old.short)")
         }
         if repaired.isEmpty { try context.console.print("no snapshot needs repair") }

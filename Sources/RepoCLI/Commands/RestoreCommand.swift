@@ -35,14 +35,21 @@ struct RestoreCommand: RepoSubcommand {
 
     @Argument(help: SnapshotName.help) var snapshot: String?
     @Option(help: ArgumentHelp("The newest snapshot of this source.", valueName: "name")) var source: String?
-    @Option(help: ArgumentHelp("The newest snapshot at or before this time.", valueName: "time")) var at: String?
+    @Option(help: ArgumentHelp("The newest snapshot at or before this time.", valueName: "time")) var at:
+        String?
     @Option(help: ArgumentHelp("Where to; made where it is missing.", valueName: "folder")) var target: String
-    @Option(name: .customLong("include"), help: ArgumentHelp("Only what matches; may be repeated.", valueName: "pattern"))
+    @Option(
+        name: .customLong("include"),
+        help: ArgumentHelp("Only what matches; may be repeated.", valueName: "pattern"))
     var includes: [String] = []
-    @Option(name: .customLong("exclude"), help: ArgumentHelp("Not what matches; may be repeated.", valueName: "pattern"))
+    @Option(
+        name: .customLong("exclude"),
+        help: ArgumentHelp("Not what matches; may be repeated.", valueName: "pattern"))
     var excludes: [String] = []
-    @Flag(name: .customLong("dry-run"), help: "Say what would be done, and change nothing.") var isDryRun = false
-    @Option(help: ArgumentHelp("What becomes of files that are there.", valueName: "when")) var overwrite: OverwriteChoice?
+    @Flag(name: .customLong("dry-run"), help: "Say what would be done, and change nothing.") var isDryRun =
+        false
+    @Option(help: ArgumentHelp("What becomes of files that are there.", valueName: "when")) var overwrite:
+        OverwriteChoice?
     @Flag(help: "Remove what is in restored directories and not in the snapshot.") var delete = false
     @Flag(help: "Read every written file again and compare.") var verify = false
     @Flag(help: "Restore owners by number even where their names are known.") var numericOwners = false
@@ -68,7 +75,9 @@ struct RestoreCommand: RepoSubcommand {
         let result = try ProgressDisplay.during(context, "restore", { .init(restorer.progress) }) {
             try restorer.run { path, action in try show(action, path, context) }
         }
-        for problem in result.problems { context.warn("\(RawPath.describe(problem.path)): \(problem.message)") }
+        for problem in result.problems {
+            context.warn("\(RawPath.describe(problem.path)): \(problem.message)")
+        }
         let seconds = (ContinuousClock.now - started) / .seconds(1)
         let summary = RestoreSummary(entry, target, result, seconds: seconds, isDryRun: isDryRun)
         if context.options.json {
@@ -81,7 +90,9 @@ struct RestoreCommand: RepoSubcommand {
 
     /// A dry run and --verbose name every entry.
     private func show(_ action: RestoreAction, _ path: [UInt8], _ context: CommandContext) throws {
-        guard isDryRun || context.options.verbose, !context.options.quiet, !context.options.json else { return }
+        guard isDryRun || context.options.verbose, !context.options.quiet, !context.options.json else {
+            return
+        }
         if action == .unchanged, !context.options.verbose { return }
         let word =
             switch action {
@@ -140,7 +151,8 @@ private struct RestoreSummary: Encodable {
     let dryRun: Bool?
 
     init(
-        _ entry: SnapshotCatalog.Entry, _ target: String, _ result: RestoreResult, seconds: Double, isDryRun: Bool
+        _ entry: SnapshotCatalog.Entry, _ target: String, _ result: RestoreResult, seconds: Double,
+        isDryRun: Bool
     ) {
         let counts = result.counts
         snapshotId = "\(entry.id)"
@@ -162,8 +174,10 @@ private struct RestoreSummary: Encodable {
     var line: String {
         var text = dryRun == nil ? "restored" : "dry run:"
         text += " snapshot \(snapshotId.prefix(8)) into \(TextDisplay.oneLine(target)): "
-        text += "\(NumberText.grouped(files)) files, \(NumberText.grouped(filesUnchanged)) of them unchanged; "
-        text += "\(ByteCount.describe(bytes)), \(ByteCount.describe(bytesWritten)) written in \(NumberText.seconds(seconds))"
+        text +=
+            "\(NumberText.grouped(files)) files, \(NumberText.grouped(filesUnchanged)) of them unchanged; "
+        text +=
+            "\(ByteCount.describe(bytes)), \(ByteCount.describe(bytesWritten)) written in \(NumberText.seconds(seconds))"
         if kept > 0 { text += "; \(NumberText.grouped(kept)) kept" }
         if deleted > 0 { text += "; \(NumberText.grouped(deleted)) deleted" }
         if problems > 0 { text += "; \(NumberText.grouped(problems)) problems" }

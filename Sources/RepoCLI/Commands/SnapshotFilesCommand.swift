@@ -36,7 +36,8 @@ struct SnapshotFilesCommand: RepoSubcommand {
 struct WalkArguments: ParsableArguments {
     @Option(
         name: .customLong("exclude"),
-        help: ArgumentHelp("Leave out what matches, in gitignore's syntax; may be repeated.", valueName: "pattern"))
+        help: ArgumentHelp(
+            "Leave out what matches, in gitignore's syntax; may be repeated.", valueName: "pattern"))
     var excludes: [String] = []
     @Option(
         name: .customLong("exclude-file"),

@@ -18,7 +18,8 @@ struct SnapshotRun {
         repository =
             arguments.isDryRun
             ? try OpenRepository(
-                store: DiscardingStore(opened.store), keys: opened.keys, cacheDirectory: opened.cacheDirectory)
+                store: DiscardingStore(opened.store), keys: opened.keys, cacheDirectory: opened.cacheDirectory
+            )
             : opened
     }
 
@@ -60,7 +61,8 @@ extension SnapshotRun {
             Interruption.set { running.cancel() }
             display = ProgressDisplay(context, description.name) {
                 let progress = running.progress
-                var sample = ProgressSample(done: max(progress.bytesRead, progress.logicalBytes), total: expected)
+                var sample = ProgressSample(
+                    done: max(progress.bytesRead, progress.logicalBytes), total: expected)
                 sample.files = progress.filesNew + progress.filesChanged + progress.filesUnmodified
                 sample.errors = progress.errors
                 sample.current = progress.current
@@ -71,7 +73,9 @@ extension SnapshotRun {
 
     /// What the source had the last time; looked up only where an estimate is shown.
     private func expectedSize(_ description: SourceDescription) throws -> UInt64? {
-        guard context.console.errorsIsTerminal, !context.options.quiet, !context.options.json else { return nil }
+        guard context.console.errorsIsTerminal, !context.options.quiet, !context.options.json else {
+            return nil
+        }
         let latest = try SnapshotCatalog(repository).latest(source: description.name, host: description.host)
         return latest?.snapshot.statistics.logicalBytes
     }

@@ -35,7 +35,9 @@ struct SnapshotSourcesCommand: RepoSubcommand {
                     RepoError(cause.code, "source '\(source.name)': \(cause.message)", advice: cause.advice),
                     asJSON: context.options.json)
             }
-            if worst == ExitStatus.done || worst == ExitStatus.incomplete, status != ExitStatus.done { worst = status }
+            if worst == ExitStatus.done || worst == ExitStatus.incomplete, status != ExitStatus.done {
+                worst = status
+            }
         }
         return worst
     }
@@ -43,7 +45,8 @@ struct SnapshotSourcesCommand: RepoSubcommand {
     private func chosen(from configured: [ConfiguredSource]) throws -> [ConfiguredSource] {
         guard !configured.isEmpty else {
             throw RepoError(
-                .usage, names.isEmpty ? "the configuration has no sources" : "there is no source '\(names[0])'",
+                .usage,
+                names.isEmpty ? "the configuration has no sources" : "there is no source '\(names[0])'",
                 advice: "Write them into /etc/repo/repo.toml, or see 'repo snapshot --help' for other forms.")
         }
         guard !names.isEmpty else { return configured }
@@ -59,12 +62,15 @@ struct SnapshotSourcesCommand: RepoSubcommand {
         }
     }
 
-    private func run(_ source: ConfiguredSource, _ run: SnapshotRun, _ context: CommandContext) throws -> Int32 {
+    private func run(_ source: ConfiguredSource, _ run: SnapshotRun, _ context: CommandContext) throws
+        -> Int32
+    {
         let description = try snapshot.description(source.name, context, configured: source)
         switch source.kind {
         case .files(let files):
             let walk = try WalkOptions(
-                excludes: files.excludes, excludeFiles: files.excludeFiles, oneFileSystem: files.staysOnFileSystem,
+                excludes: files.excludes, excludeFiles: files.excludeFiles,
+                oneFileSystem: files.staysOnFileSystem,
                 excludeCaches: files.skipsTaggedCaches)
             let source = try FilesSource(description, paths: files.paths.map { Array($0.utf8) }, walk: walk)
             return try run.run(description) { try source.run($0, onStart: $1) }

@@ -43,7 +43,9 @@ struct SnapshotProgramCommand: RepoSubcommand {
 
     @Option(help: ArgumentHelp("The source's name, and the file's in the snapshot.", valueName: "name"))
     var name: String
-    @Argument(parsing: .postTerminator, help: ArgumentHelp("After '--': the program and its arguments.", valueName: "command"))
+    @Argument(
+        parsing: .postTerminator,
+        help: ArgumentHelp("After '--': the program and its arguments.", valueName: "command"))
     var command: [String] = []
     @OptionGroup var snapshot: SnapshotArguments
     @OptionGroup(title: "Global options") var global: GlobalOptions

@@ -44,18 +44,24 @@ struct SnapshotsCommand: RepoSubcommand {
                 return Row(
                     id: "\(entry.id)", shortId: entry.id.short, time: TimeDisplay.utc(snapshot.time),
                     source: snapshot.source, kind: snapshot.kind, host: snapshot.host, tags: snapshot.tags,
-                    bytes: snapshot.statistics.logicalBytes, root: "\(snapshot.root)", held: held.contains(entry.id))
+                    bytes: snapshot.statistics.logicalBytes, root: "\(snapshot.root)",
+                    held: held.contains(entry.id))
             }
             try context.console.print(JSONOutput.pretty(rows))
         } else if !entries.isEmpty {
             let zone = context.zone
-            var table = TextTable(["ID", "Time", "Source", "Kind", "Host", "Size", "Tags"], rightAligned: [5])
+            var table = TextTable(
+                ["ID", "Time", "Source", "Kind", "Host", "Size", "Tags"], rightAligned: [5])
             for entry in entries {
                 let snapshot = entry.snapshot
-                let marks = (held.contains(entry.id) ? ["(held)"] : []) + (snapshot.repairs == nil ? [] : ["(repaired)"])
+                let marks =
+                    (held.contains(entry.id) ? ["(held)"] : [])
+                    + (snapshot.repairs == nil ? [] : ["(repaired)"])
                 table.add([
-                    entry.id.short, TimeDisplay.local(snapshot.time, in: zone), TextDisplay.oneLine(snapshot.source),
-                    snapshot.kind, TextDisplay.oneLine(snapshot.host), ByteCount.describe(snapshot.statistics.logicalBytes),
+                    entry.id.short, TimeDisplay.local(snapshot.time, in: zone),
+                    TextDisplay.oneLine(snapshot.source),
+                    snapshot.kind, TextDisplay.oneLine(snapshot.host),
+                    ByteCount.describe(snapshot.statistics.logicalBytes),
                     (snapshot.tags.map(TextDisplay.oneLine) + marks).joined(separator: " "),
                 ])
             }
@@ -73,7 +79,9 @@ struct SnapshotFilter: ParsableArguments {
     var source: String?
     @Option(help: ArgumentHelp("Only those of this host.", valueName: "name"))
     var host: String?
-    @Option(name: .customLong("tag"), help: ArgumentHelp("Only those with this tag; may be repeated.", valueName: "key=value"))
+    @Option(
+        name: .customLong("tag"),
+        help: ArgumentHelp("Only those with this tag; may be repeated.", valueName: "key=value"))
     var tags: [String] = []
 
     var isEmpty: Bool { source == nil && host == nil && tags.isEmpty }

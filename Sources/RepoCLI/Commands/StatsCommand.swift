@@ -37,19 +37,22 @@ struct StatsCommand: RepoSubcommand {
             var table = TextTable(["Source", "Snapshots", "Logical", "Own share"], rightAligned: [1, 2, 3])
             for source in statistics.sources {
                 table.add([
-                    TextDisplay.oneLine(source.source), "\(source.snapshots)", ByteCount.describe(source.logicalBytes),
+                    TextDisplay.oneLine(source.source), "\(source.snapshots)",
+                    ByteCount.describe(source.logicalBytes),
                     ByteCount.describe(source.unique.storedBytes),
                 ])
             }
             try context.console.write("\n" + table.text)
         }
         if snapshots, !statistics.snapshots.isEmpty {
-            var table = TextTable(["Snapshot", "Time", "Source", "Logical", "Own share"], rightAligned: [3, 4])
+            var table = TextTable(
+                ["Snapshot", "Time", "Source", "Logical", "Own share"], rightAligned: [3, 4])
             let zone = context.zone
             for snapshot in statistics.snapshots {
                 table.add([
                     snapshot.entry.id.short, TimeDisplay.local(snapshot.entry.snapshot.time, in: zone),
-                    TextDisplay.oneLine(snapshot.entry.snapshot.source), ByteCount.describe(snapshot.logicalBytes),
+                    TextDisplay.oneLine(snapshot.entry.snapshot.source),
+                    ByteCount.describe(snapshot.logicalBytes),
                     ByteCount.describe(snapshot.unique.storedBytes),
                 ])
             }
@@ -94,11 +97,13 @@ private struct StatsResult: Encodable {
                 source: $0.source, snapshotId: nil, snapshots: $0.snapshots, logicalBytes: $0.logicalBytes,
                 ownBlobs: $0.unique.count, ownStoredBytes: $0.unique.storedBytes)
         }
-        snapshots = withSnapshots
+        snapshots =
+            withSnapshots
             ? statistics.snapshots.map {
                 Share(
                     source: $0.entry.snapshot.source, snapshotId: "\($0.entry.id)", snapshots: nil,
-                    logicalBytes: $0.logicalBytes, ownBlobs: $0.unique.count, ownStoredBytes: $0.unique.storedBytes)
+                    logicalBytes: $0.logicalBytes, ownBlobs: $0.unique.count,
+                    ownStoredBytes: $0.unique.storedBytes)
             } : nil
     }
 

@@ -17,11 +17,14 @@ extension Configuration {
         }
         var table = ConfigurationTable(root, [], .init(file: file, lines: TOMLLines(text)))
         if let section = try table.table("repository") { repository = try ConfiguredRepository(section) }
-        if let section = try table.table("retention") { retention = try RetentionRules(section, window: false) }
+        if let section = try table.table("retention") {
+            retention = try RetentionRules(section, window: false)
+        }
         for section in try table.tables("source") {
             let source = try ConfiguredSource(section)
             guard !sources.contains(where: { $0.name == source.name }) else {
-                throw section.error("name", "there are two sources named '\(source.name)'", advice: "Rename one.")
+                throw section.error(
+                    "name", "there are two sources named '\(source.name)'", advice: "Rename one.")
             }
             sources.append(source)
         }
@@ -46,10 +49,12 @@ extension ConfiguredSource {
     init(_ section: ConfigurationTable) throws(RepoError) {
         var table = section
         guard let name = try table.string("name") else {
-            throw table.error("name", "a source has no name", advice: "Give it one, as in name = \"uploads\".")
+            throw table.error(
+                "name", "a source has no name", advice: "Give it one, as in name = \"uploads\".")
         }
         guard let kind = try table.string("kind") else {
-            throw table.error("name", "source '\(name)' has no kind", advice: "Write kind = \"files\" or \"command\".")
+            throw table.error(
+                "name", "source '\(name)' has no kind", advice: "Write kind = \"files\" or \"command\".")
         }
         switch kind {
         case "files": self.init(name: name, kind: .files(try ConfiguredFiles(&table, name)))
@@ -92,7 +97,8 @@ extension ConfiguredSource {
 extension ConfiguredFiles {
     init(_ table: inout ConfigurationTable, _ name: String) throws(RepoError) {
         guard let paths = try table.strings("paths"), !paths.isEmpty else {
-            throw table.error("paths", "source '\(name)' has no paths", advice: "Write paths = [\"/srv/uploads\"].")
+            throw table.error(
+                "paths", "source '\(name)' has no paths", advice: "Write paths = [\"/srv/uploads\"].")
         }
         for path in paths where !path.hasPrefix("/") {
             throw table.error(
@@ -116,7 +122,8 @@ extension RetentionRules {
             guard let preset = RetentionPreset(rawValue: name) else {
                 let names = RetentionPreset.allCases.map(\.rawValue)
                 throw table.error(
-                    "preset", "there is no preset '\(name)'", advice: "Presets are \(names.joined(separator: ", ")).")
+                    "preset", "there is no preset '\(name)'",
+                    advice: "Presets are \(names.joined(separator: ", ")).")
             }
             rules = preset.rules
         }

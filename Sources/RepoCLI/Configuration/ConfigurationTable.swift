@@ -33,7 +33,8 @@ struct ConfigurationTable {
         return table[key]
     }
 
-    private func wrongType(_ key: String, _ expected: String, _ value: any TOMLValueConvertible) -> RepoError {
+    private func wrongType(_ key: String, _ expected: String, _ value: any TOMLValueConvertible) -> RepoError
+    {
         error(key, "'\(key)' must be \(expected), and it is of type \(value.type)")
     }
 
@@ -93,7 +94,9 @@ struct ConfigurationTable {
     /// Throws `.usage` for the first key that was not asked for, naming the nearest that may stand here.
     func finish() throws(RepoError) {
         let unknown = table.keys.filter { !asked.contains($0) }
-        let positions = unknown.map { (line: document.lines.line(of: path + [$0]), key: $0) }.sorted { $0 < $1 }
+        let positions = unknown.map { (line: document.lines.line(of: path + [$0]), key: $0) }.sorted {
+            $0 < $1
+        }
         guard let first = positions.first else { return }
         let nearest = NearestName.find(first.key, in: asked).map { "Did you mean '\($0)'?" }
         throw error(

@@ -4,7 +4,9 @@ enum NearestName {
     static func find(_ text: String, in names: some Sequence<String>) -> String? {
         let best = names.map { (name: $0, distance: distance(Array(text.utf8), Array($0.utf8))) }
             .min { ($0.distance, $0.name) < ($1.distance, $1.name) }
-        guard let best, best.distance <= max(1, max(text.utf8.count, best.name.utf8.count) / 3) else { return nil }
+        guard let best, best.distance <= max(1, max(text.utf8.count, best.name.utf8.count) / 3) else {
+            return nil
+        }
         return best.name
     }
 

@@ -33,7 +33,9 @@ struct TOMLLines {
                 scanner.skipLine()
             } else {
                 let key = scanner.key()
-                for length in 1...max(1, key.count) { lines[table + key.prefix(length)] = lines[table + key.prefix(length)] ?? line }
+                for length in 1...max(1, key.count) {
+                    lines[table + key.prefix(length)] = lines[table + key.prefix(length)] ?? line
+                }
                 scanner.skipValue()
             }
         }
@@ -91,7 +93,9 @@ struct TOMLLines {
         mutating func key() -> [String] {
             var parts: [String] = []
             var part: [UInt8] = []
-            while let byte = current, ![UInt8(ascii: "="), UInt8(ascii: "]"), UInt8(ascii: "\n")].contains(byte) {
+            while let byte = current,
+                ![UInt8(ascii: "="), UInt8(ascii: "]"), UInt8(ascii: "\n")].contains(byte)
+            {
                 if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") {
                     part += string()
                 } else {
@@ -129,7 +133,9 @@ struct TOMLLines {
         /// What stands between the quotes, of one or of three, escapes left as they are.
         private mutating func string() -> [UInt8] {
             guard let quote = current else { return [] }
-            let isLong = bytes[position...].prefix(3).count == 3 && bytes[position...].prefix(3).allSatisfy { $0 == quote }
+            let isLong =
+                bytes[position...].prefix(3).count == 3
+                && bytes[position...].prefix(3).allSatisfy { $0 == quote }
             let closing = [UInt8](repeating: quote, count: isLong ? 3 : 1)
             for _ in closing { advance() }
             let start = position

@@ -16,7 +16,8 @@ struct GlobalOptions: ParsableArguments {
             valueName: "command"))
     var passwordCommand: String?
 
-    @Option(help: ArgumentHelp("Unlock with the machine key in this file. [REPO_KEY_FILE]", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Unlock with the machine key in this file. [REPO_KEY_FILE]", valueName: "file"))
     var keyFile: String?
 
     @Option(
@@ -27,7 +28,8 @@ struct GlobalOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Where index tables are kept between runs; may be deleted. [REPO_CACHE_DIR]", valueName: "folder"))
+            "Where index tables are kept between runs; may be deleted. [REPO_CACHE_DIR]", valueName: "folder")
+    )
     var cacheDir: String?
 
     @Flag(help: "Print results as JSON.")
@@ -42,7 +44,8 @@ struct GlobalOptions: ParsableArguments {
     func validate() throws {
         if quiet, verbose { throw ValidationError("--quiet and --verbose exclude each other.") }
         let credentials = [
-            ("--password-file", passwordFile), ("--password-command", passwordCommand), ("--key-file", keyFile),
+            ("--password-file", passwordFile), ("--password-command", passwordCommand),
+            ("--key-file", keyFile),
         ].filter { $0.1 != nil }.map(\.0)
         if credentials.count > 1 {
             throw ValidationError("\(credentials.joined(separator: " and ")) exclude each other.")

@@ -4,7 +4,9 @@ import RepoBase
 
 /// Rules of retention, in the words of restic.
 struct RetentionArguments: ParsableArguments {
-    @Option(help: ArgumentHelp("A set of rules: standard, business or compact; options below change it.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "A set of rules: standard, business or compact; options below change it.", valueName: "name"))
     var preset: String?
     @Option(help: ArgumentHelp("Keep the newest n; -1 keeps all.", valueName: "n")) var keepLast: Int?
     @Option(help: ArgumentHelp("Keep the newest of each of n hours.", valueName: "n")) var keepHourly: Int?
@@ -16,7 +18,8 @@ struct RetentionArguments: ParsableArguments {
     var keepWithin: String?
     @Option(help: ArgumentHelp("The newest of each hour within the span.", valueName: "span"))
     var keepWithinHourly: String?
-    @Option(help: ArgumentHelp("The newest of each day within the span.", valueName: "span")) var keepWithinDaily: String?
+    @Option(help: ArgumentHelp("The newest of each day within the span.", valueName: "span"))
+    var keepWithinDaily: String?
     @Option(help: ArgumentHelp("The newest of each week within the span.", valueName: "span"))
     var keepWithinWeekly: String?
     @Option(help: ArgumentHelp("The newest of each month within the span.", valueName: "span"))
@@ -25,7 +28,8 @@ struct RetentionArguments: ParsableArguments {
     var keepWithinYearly: String?
     @Option(
         name: .customLong("keep-tag"),
-        help: ArgumentHelp("Keep those with all of these tags, joined by commas; may be repeated.", valueName: "tags"))
+        help: ArgumentHelp(
+            "Keep those with all of these tags, joined by commas; may be repeated.", valueName: "tags"))
     var keepTags: [String] = []
     @Option(help: ArgumentHelp("Let nothing younger go.", valueName: "span")) var minimumAge: String?
     @Option(help: ArgumentHelp("Keep at most n of each group.", valueName: "n")) var maximumCount: Int?
@@ -37,7 +41,8 @@ struct RetentionArguments: ParsableArguments {
             guard let known = RetentionPreset(rawValue: preset) else {
                 let names = RetentionPreset.allCases.map(\.rawValue)
                 throw RepoError(
-                    .usage, "there is no preset '\(preset)'", advice: "Presets are \(names.joined(separator: ", ")).")
+                    .usage, "there is no preset '\(preset)'",
+                    advice: "Presets are \(names.joined(separator: ", ")).")
             }
             rules = known.rules
         }
@@ -47,7 +52,8 @@ struct RetentionArguments: ParsableArguments {
         ]
         for case (let period, let count?) in counts { rules.keep[period] = try KeepCount(count) }
         let spans: [(RetentionPeriod, String?)] = [
-            (.last, keepWithin), (.hourly, keepWithinHourly), (.daily, keepWithinDaily), (.weekly, keepWithinWeekly),
+            (.last, keepWithin), (.hourly, keepWithinHourly), (.daily, keepWithinDaily),
+            (.weekly, keepWithinWeekly),
             (.monthly, keepWithinMonthly), (.yearly, keepWithinYearly),
         ]
         for case (let period, let span?) in spans { rules.keepWithin[period] = try CalendarSpan(span) }

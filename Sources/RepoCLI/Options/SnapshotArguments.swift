@@ -6,14 +6,18 @@ import Repository
 
 /// Options of every form of `repo snapshot`.
 struct SnapshotArguments: ParsableArguments {
-    @Option(name: .customLong("tag"), help: ArgumentHelp("Mark the snapshot; may be repeated.", valueName: "key=value"))
+    @Option(
+        name: .customLong("tag"),
+        help: ArgumentHelp("Mark the snapshot; may be repeated.", valueName: "key=value"))
     var tags: [String] = []
 
     @Option(
-        help: ArgumentHelp("The snapshot's time instead of now, as in '2026-11-03 02:30:00'.", valueName: "time"))
+        help: ArgumentHelp(
+            "The snapshot's time instead of now, as in '2026-11-03 02:30:00'.", valueName: "time"))
     var time: String?
 
-    @Option(help: ArgumentHelp("The host's name in the snapshot instead of this machine's.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("The host's name in the snapshot instead of this machine's.", valueName: "name"))
     var host: String?
 
     @Flag(name: .customLong("dry-run"), help: "Read everything, store nothing, and say what would be added.")
@@ -44,7 +48,9 @@ struct SnapshotArguments: ParsableArguments {
             name: name, host: host ?? configured?.host ?? stamp.host, user: stamp.user,
             tags: (configured?.tags ?? []) + tags)
         if let time { description.time = try context.moment(time) }
-        if let level = compressionLevel ?? configured?.compressionLevel { description.options.compressionLevel = level }
+        if let level = compressionLevel ?? configured?.compressionLevel {
+            description.options.compressionLevel = level
+        }
         return description
     }
 }

@@ -10,7 +10,8 @@ enum SnapshotChoice {
     ///   - time: the newest at or before this moment.
     /// Throws `.timeNotRecoverable`, naming the nearest snapshot, when there is none so early.
     static func find(
-        _ name: String?, source: String?, at time: String?, _ catalog: SnapshotCatalog, _ context: CommandContext
+        _ name: String?, source: String?, at time: String?, _ catalog: SnapshotCatalog,
+        _ context: CommandContext
     ) throws -> SnapshotCatalog.Entry {
         if let name {
             guard time == nil, source == nil else {
@@ -27,14 +28,17 @@ enum SnapshotChoice {
         }.filter { source == nil || $0.snapshot.source == source }
         guard let newest = entries.last else {
             throw RepoError(
-                .notFound, source.map { "there is no snapshot of source '\($0)'" } ?? "there is no snapshot yet",
+                .notFound,
+                source.map { "there is no snapshot of source '\($0)'" } ?? "there is no snapshot yet",
                 advice: "'repo snapshots' lists what there is.")
         }
         let sources = Set(entries.map(\.snapshot.source))
         guard sources.count == 1 else {
             throw RepoError(
                 .usage, "there are snapshots of \(sources.count) sources, and none was chosen",
-                advice: "Name one with --source: \(sources.sorted().map(TextDisplay.oneLine).joined(separator: ", ")).")
+                advice:
+                    "Name one with --source: \(sources.sorted().map(TextDisplay.oneLine).joined(separator: ", "))."
+            )
         }
         guard let time else { return newest }
         let moment = try context.moment(time)

@@ -18,6 +18,7 @@ enum NumberText {
             return "\(tenths / 10).\(tenths % 10) s"
         }
         let whole = Int(seconds.rounded())
-        return whole < 3600 ? "\(whole / 60) min \(whole % 60) s" : "\(whole / 3600) h \(whole % 3600 / 60) min"
+        return whole < 3600
+            ? "\(whole / 60) min \(whole % 60) s" : "\(whole / 3600) h \(whole % 3600 / 60) min"
     }
 }

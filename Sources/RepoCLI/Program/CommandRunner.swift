@@ -48,7 +48,8 @@ struct CommandRunner {
         let usage = text.split(separator: "\n").last { $0.contains("Usage: ") || $0.contains("See '") }
         return report(
             RepoError(
-                .usage, RepoCommand.message(for: error), advice: usage.map { $0.drop { $0 == " " } }.map(String.init) ?? ""),
+                .usage, RepoCommand.message(for: error),
+                advice: usage.map { $0.drop { $0 == " " } }.map(String.init) ?? ""),
             asJSON: wantsJSON)
     }
 

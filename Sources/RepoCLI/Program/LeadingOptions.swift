@@ -26,7 +26,9 @@ enum LeadingOptions {
                 break
             }
         }
-        guard leading > 0, leading < arguments.count, !arguments[leading].hasPrefix("-") else { return arguments }
+        guard leading > 0, leading < arguments.count, !arguments[leading].hasPrefix("-") else {
+            return arguments
+        }
         var names = 1
         let group = RepoCommand.configuration.subcommands.first { $0._commandName == arguments[leading] }
         if let group, leading + 1 < arguments.count,
@@ -34,6 +36,7 @@ enum LeadingOptions {
         {
             names = 2
         }
-        return Array(arguments[leading..<leading + names]) + arguments[..<leading] + arguments[(leading + names)...]
+        return Array(arguments[leading..<leading + names]) + arguments[..<leading]
+            + arguments[(leading + names)...]
     }
 }

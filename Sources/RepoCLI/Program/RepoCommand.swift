@@ -18,8 +18,10 @@ struct RepoCommand: ParsableCommand {
             """,
         version: "repo \(ProgramVersion.current)",
         subcommands: [
-            InitCommand.self, SnapshotCommand.self, SnapshotsCommand.self, LsCommand.self, CatCommand.self, DiffCommand.self,
+            InitCommand.self, SnapshotCommand.self, SnapshotsCommand.self, LsCommand.self, CatCommand.self,
+            DiffCommand.self,
             FindCommand.self, RestoreCommand.self, CheckCommand.self, ForgetCommand.self, PruneCommand.self,
             HoldCommand.self, StatsCommand.self, RepairCommand.self, KeyCommand.self,
+            ManualCommand.self,
         ])
 }

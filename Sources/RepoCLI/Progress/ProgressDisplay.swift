@@ -56,7 +56,8 @@ final class ProgressDisplay: Sendable {
                 switch form {
                 case .bar:
                     let width = Self.terminalWidth(console.errors)
-                    Self.draw(ProgressBar.render(title, sample, elapsed, width: width, colour: colour), console)
+                    Self.draw(
+                        ProgressBar.render(title, sample, elapsed, width: width, colour: colour), console)
                     hasDrawn = true
                 case .lines: console.note("\(title): \(sample.line(seconds: elapsed))")
                 case .json:

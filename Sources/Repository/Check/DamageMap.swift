@@ -12,7 +12,9 @@ struct DamageMap {
 
         mutating func note(_ snapshot: ObjectID, _ path: [UInt8]) {
             if snapshots.last != snapshot { snapshots.append(snapshot) }
-            if paths.count < Damage.pathLimit, paths.last != path, !paths.contains(path) { paths.append(path) }
+            if paths.count < Damage.pathLimit, paths.last != path, !paths.contains(path) {
+                paths.append(path)
+            }
         }
     }
 
@@ -39,7 +41,8 @@ struct DamageMap {
     private(set) var harm: [String: Harm] = [:]
 
     init(
-        _ repository: OpenRepository, _ numbering: PackNumbering, badPacks: Set<UInt32>, badCopies: Set<DataCheck.BadCopy>
+        _ repository: OpenRepository, _ numbering: PackNumbering, badPacks: Set<UInt32>,
+        badCopies: Set<DataCheck.BadCopy>
     ) {
         self.numbering = numbering
         self.badPacks = badPacks
@@ -67,7 +70,8 @@ struct DamageMap {
                 let prefix = copy.record.bases[position]
                 own.formUnion(
                     self.causes(
-                        numbering.baseCopies(prefix), orMissing: "blob \(Hexadecimal.encode(Self.digits(prefix)))…",
+                        numbering.baseCopies(prefix),
+                        orMissing: "blob \(Hexadecimal.encode(Self.digits(prefix)))…",
                         depth: depth + 1))
             }
             if own.isEmpty, badPacks.contains(copy.pack) || badCopies.contains(place) {
@@ -81,7 +85,9 @@ struct DamageMap {
         return causes
     }
 
-    private static func digits(_ prefix: UInt64) -> [UInt8] { withUnsafeBytes(of: prefix.bigEndian) { Array($0) } }
+    private static func digits(_ prefix: UInt64) -> [UInt8] {
+        withUnsafeBytes(of: prefix.bigEndian) { Array($0) }
+    }
 
     private mutating func walk(_ snapshot: ObjectID, root: BlobID) throws {
         var stack: [Frame] = []
@@ -117,22 +123,28 @@ struct DamageMap {
             return false
         } catch let error as RepoError where error.code == .damaged {
             let copies = numbering.copies(child.id)
-            for copy in copies { badCopies.insert(DataCheck.BadCopy(pack: copy.pack, ordinal: copy.record.ordinal)) }
+            for copy in copies {
+                badCopies.insert(DataCheck.BadCopy(pack: copy.pack, ordinal: copy.record.ordinal))
+            }
             note(
                 copies.isEmpty
-                    ? ["blob \(child.id)"] : Set(copies.map { "\(PackObject.key(numbering.packs[Int($0.pack)].id))" }),
+                    ? ["blob \(child.id)"]
+                    : Set(copies.map { "\(PackObject.key(numbering.packs[Int($0.pack)].id))" }),
                 snapshot, child, stack)
             return true
         }
     }
 
-    private mutating func note(_ objects: Set<String>, _ snapshot: ObjectID, _ child: Child, _ stack: [Frame]) {
+    private mutating func note(_ objects: Set<String>, _ snapshot: ObjectID, _ child: Child, _ stack: [Frame])
+    {
         var path: [UInt8] = []
         for name in stack.map(\.name) + [child.name] where !name.isEmpty {
             path.append(UInt8(ascii: "/"))
             path += name
         }
-        for object in objects { harm[object, default: Harm()].note(snapshot, path.isEmpty ? [UInt8(ascii: "/")] : path) }
+        for object in objects {
+            harm[object, default: Harm()].note(snapshot, path.isEmpty ? [UInt8(ascii: "/")] : path)
+        }
     }
 
     private func children(_ blob: Child) throws -> [Child] {

@@ -78,7 +78,8 @@ final class DataCheck: Sendable {
 
     /// - Parameter packs: numbers of packs that are in the store.
     init(
-        _ repository: OpenRepository, _ numbering: PackNumbering, packs: [UInt32], threads: Int, progress: CheckProgress
+        _ repository: OpenRepository, _ numbering: PackNumbering, packs: [UInt32], threads: Int,
+        progress: CheckProgress
     ) {
         self.repository = repository
         self.numbering = numbering
@@ -107,7 +108,9 @@ final class DataCheck: Sendable {
     }
 
     private func runWorkers() throws {
-        let workers = (0..<threads).map { _ in WorkerThread { [self] in DataCheckWorker(self, threads: threads).run() } }
+        let workers = (0..<threads).map { _ in
+            WorkerThread { [self] in DataCheckWorker(self, threads: threads).run() }
+        }
         for worker in workers { worker.join() }
         if let failure = schedule.withLock({ $0.failure }) { throw failure }
     }
@@ -160,5 +163,7 @@ final class DataCheck: Sendable {
 
     func visitedWords() -> [UInt64] { visited.withLock { $0 } }
 
-    static func isSet(_ index: Int, _ words: [UInt64]) -> Bool { words[index >> 6] >> UInt64(index & 63) & 1 == 1 }
+    static func isSet(_ index: Int, _ words: [UInt64]) -> Bool {
+        words[index >> 6] >> UInt64(index & 63) & 1 == 1
+    }
 }

@@ -90,7 +90,8 @@ final class DataCheckWorker {
                     return
                 }
                 try verify(
-                    copy, .memory(UnsafeRawBufferPointer(rebasing: buffer.bytes[Int(record.offset)..<end])), depth: 0)
+                    copy, .memory(UnsafeRawBufferPointer(rebasing: buffer.bytes[Int(record.offset)..<end])),
+                    depth: 0)
             }
         }
     }
@@ -107,7 +108,9 @@ final class DataCheckWorker {
         let record = copy.record
         pending[Int(record.type.rawValue)].append(Pending(copy: copy, plaintext: plaintext))
         pendingBytes += plaintext.buffer.count
-        if pendingBytes >= Self.batchBytes || pending[Int(record.type.rawValue)].count >= Self.batchCount { flush() }
+        if pendingBytes >= Self.batchBytes || pending[Int(record.type.rawValue)].count >= Self.batchCount {
+            flush()
+        }
         guard !check.dependents.entries.isEmpty else { return }
         recent.insert(record.id, record.type, plaintext)
         guard depth + 1 < BlobReader.maximumChain else { return }
@@ -120,7 +123,9 @@ final class DataCheckWorker {
     }
 
     private func verifyLeftover(_ index: Int) throws {
-        guard !DataCheck.isSet(index, visited), let copy = row(check.dependents.entries[index]) else { return }
+        guard !DataCheck.isSet(index, visited), let copy = row(check.dependents.entries[index]) else {
+            return
+        }
         visited[index >> 6] |= 1 << UInt64(index & 63)
         try verify(copy, .store, depth: 0)
     }
@@ -142,10 +147,14 @@ final class DataCheckWorker {
         let plaintext = pool.take(Int(record.rawLength))
         let into: UnsafeMutableRawPointer
         if record.encoding == .plain {
-            guard record.storedLength == record.rawLength else { throw RepoError.damaged("a blob", "it has two lengths") }
+            guard record.storedLength == record.rawLength else {
+                throw RepoError.damaged("a blob", "it has two lengths")
+            }
             into = plaintext.buffer.base
         } else {
-            if encoded.capacity < Int(record.storedLength) { encoded = AlignedBuffer(capacity: Int(record.storedLength)) }
+            if encoded.capacity < Int(record.storedLength) {
+                encoded = AlignedBuffer(capacity: Int(record.storedLength))
+            }
             into = encoded.base
         }
         switch sealed {
@@ -158,8 +167,10 @@ final class DataCheckWorker {
         guard record.encoding != .plain else { return plaintext }
         try withExtendedLifetime((bases, encoded, plaintext)) {
             try coder.decode(
-                UnsafeRawBufferPointer(start: encoded.base, count: Int(record.storedLength)), encoding: record.encoding,
-                rawLength: Int(record.rawLength), bases: bases.map(\.buffer.bytes), into: plaintext.buffer.base,
+                UnsafeRawBufferPointer(start: encoded.base, count: Int(record.storedLength)),
+                encoding: record.encoding,
+                rawLength: Int(record.rawLength), bases: bases.map(\.buffer.bytes),
+                into: plaintext.buffer.base,
                 object: "a blob")
         }
         return plaintext
@@ -180,7 +191,8 @@ final class DataCheckWorker {
                     found = try decode(copy, .store, depth: depth)
                     break
                 } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
-                    failure = RepoError(.notFound, "a base of its delta does not read: \(error.reason(about: "a blob"))")
+                    failure = RepoError(
+                        .notFound, "a base of its delta does not read: \(error.reason(about: "a blob"))")
                 }
             }
             guard let found else { throw failure }

@@ -14,7 +14,9 @@ public enum DataSubset: Hashable, Sendable {
     /// `N/M`, `P%`, or a size with an optional K, M, G or T (powers of 1024). Throws `.usage`.
     public init(parsing text: String) throws(RepoError) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        if parts.count == 2, let part = Int(parts[0]), let count = Int(parts[1]), count >= 1, (1...count).contains(part) {
+        if parts.count == 2, let part = Int(parts[0]), let count = Int(parts[1]), count >= 1,
+            (1...count).contains(part)
+        {
             self = .part(part, of: count)
             return
         }

@@ -55,7 +55,9 @@ struct DependentDeltas: Sendable {
     func waiting(for pack: UInt32, _ ordinal: UInt32) -> Range<Int> {
         let first = lowerBound(pack, ordinal)
         var end = first
-        while end < entries.count, entries[end].basePack == pack, entries[end].baseOrdinal == ordinal { end += 1 }
+        while end < entries.count, entries[end].basePack == pack, entries[end].baseOrdinal == ordinal {
+            end += 1
+        }
         return first..<end
     }
 
@@ -65,7 +67,11 @@ struct DependentDeltas: Sendable {
         while low < high {
             let middle = (low + high) / 2
             let entry = entries[middle]
-            if (entry.basePack, entry.baseOrdinal) < (pack, ordinal) { low = middle + 1 } else { high = middle }
+            if (entry.basePack, entry.baseOrdinal) < (pack, ordinal) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         return low
     }

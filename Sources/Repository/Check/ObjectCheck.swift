@@ -39,15 +39,19 @@ struct ObjectCheck {
         let authority = repository.keys.authority
         var latest: SignedConfig?
         for object in try repository.store.list("configs/").sorted(by: { $0.key < $1.key }) {
-            guard let bytes = try bytes(object.key, limit: RepositoryConfig.byteLimit, .config) else { continue }
+            guard let bytes = try bytes(object.key, limit: RepositoryConfig.byteLimit, .config) else {
+                continue
+            }
             let before = latest
             examine("\(object.key)", .config) { () throws(RepoError) in
-                let signed = try RepositoryConfig.verified(bytes, object: "\(object.key)", authority: authority)
+                let signed = try RepositoryConfig.verified(
+                    bytes, object: "\(object.key)", authority: authority)
                 latest = signed
                 guard ConfigHistory.generationKey(signed.config.generation) == object.key else {
                     throw .damaged("\(object.key)", "it is generation \(signed.config.generation)")
                 }
-                guard before == nil || signed.config.previous == before.map({ ObjectHasher.hash($0.bytes) }) else {
+                guard before == nil || signed.config.previous == before.map({ ObjectHasher.hash($0.bytes) })
+                else {
                     throw .damaged("\(object.key)", "it does not follow the generation before it")
                 }
             }
@@ -64,7 +68,10 @@ struct ObjectCheck {
         examine("config", .config) { () throws(RepoError) in
             let signed = try RepositoryConfig.verified(config, object: "config", authority: authority)
             current = max(current, signed.config.generation)
-            guard latest == nil || signed.config.generation > latest!.config.generation || latest!.bytes == config else {
+            guard
+                latest == nil || signed.config.generation > latest!.config.generation
+                    || latest!.bytes == config
+            else {
                 throw .damaged("config", "it is not a copy of the latest generation under configs/")
             }
         }
@@ -87,7 +94,9 @@ struct ObjectCheck {
             examine("\(object.key)", .key) { () throws(RepoError) in
                 let wrapped = try WrappedKey(bytes, object: "\(object.key)")
                 // A key that config does not list is one that an interrupted change has left: harmless.
-                guard let entry = entries.first(where: { WrappedKey.storeKey($0.id) == object.key }) else { return }
+                guard let entry = entries.first(where: { WrappedKey.storeKey($0.id) == object.key }) else {
+                    return
+                }
                 found.insert(entry.id)
                 guard wrapped.kind == entry.kind, wrapped.role == entry.role else {
                     throw .damaged("\(object.key)", "config describes the key otherwise")
@@ -97,7 +106,8 @@ struct ObjectCheck {
         for entry in repository.keys.config.keys where entry.state == .active && !found.contains(entry.id) {
             let object = "\(WrappedKey.storeKey(entry.id))"
             guard !errors.contains(where: { $0.object == object }) else { continue }
-            errors.append(Damage(object: object, kind: .key, problem: "it is missing, so the key opens nothing"))
+            errors.append(
+                Damage(object: object, kind: .key, problem: "it is missing, so the key opens nothing"))
         }
     }
 
@@ -109,12 +119,15 @@ struct ObjectCheck {
             let name = object.key.description.dropFirst(IndexLoader.prefix.count)
             guard let id = ObjectID(name) else { continue }
             do {
-                guard let bytes = try bytes(object.key, limit: IndexLoader.maximumSegmentSize, .index) else { continue }
+                guard let bytes = try bytes(object.key, limit: IndexLoader.maximumSegmentSize, .index) else {
+                    continue
+                }
                 guard ObjectHasher.hash(bytes) == id else {
                     throw RepoError.damaged("\(object.key)", "its content does not match its name")
                 }
                 let (segment, signer) = try IndexSegment.decode(
-                    bytes, object: "\(object.key)", keys: repository.epochKeys, verifyingKey: repository.verifyingKey)
+                    bytes, object: "\(object.key)", keys: repository.epochKeys,
+                    verifyingKey: repository.verifyingKey)
                 let path = "\(folder)/\(id)"
                 if let table = try? IndexTable(path: path), Self.isSame(table, segment) { continue }
                 try IndexTable.write(segment, signer: signer, to: path)
@@ -130,7 +143,9 @@ struct ObjectCheck {
     }
 
     private static func isSame(_ table: IndexTable, _ segment: IndexSegment) -> Bool {
-        guard table.count == segment.blobs.count, table.packs == segment.packs, table.replaces == segment.replaces else {
+        guard table.count == segment.blobs.count, table.packs == segment.packs,
+            table.replaces == segment.replaces
+        else {
             return false
         }
         for (position, blob) in segment.blobs.enumerated() {
@@ -164,7 +179,10 @@ struct ObjectCheck {
             let keys = repository.keys
             examine("\(key)", .hold) { () throws(RepoError) in
                 let record = try SealedRecord.decode(.hold, bytes, object: "\(key)", keyRing: keys)
-                guard record.fields.subjects.first == Array("\(id)".utf8) || record.fields.subjects.first == id.bytes else {
+                guard
+                    record.fields.subjects.first == Array("\(id)".utf8)
+                        || record.fields.subjects.first == id.bytes
+                else {
                     throw .damaged("\(key)", "it is of another snapshot")
                 }
             }
@@ -177,7 +195,9 @@ struct ObjectCheck {
     ) throws {
         let keys = repository.keys
         for object in try repository.store.list(prefix) where !object.key.description.hasSuffix(".fence") {
-            guard let bytes = try bytes(object.key, limit: SealedRecord.byteLimit, damageKind) else { continue }
+            guard let bytes = try bytes(object.key, limit: SealedRecord.byteLimit, damageKind) else {
+                continue
+            }
             examine("\(object.key)", damageKind) { () throws(RepoError) in
                 let record = try SealedRecord.decode(kind, bytes, object: "\(object.key)", keyRing: keys)
                 try body(object.key, bytes, record.fields)
@@ -199,7 +219,8 @@ struct ObjectCheck {
         }
     }
 
-    private mutating func examine(_ object: String, _ kind: Damage.Kind, _ body: () throws(RepoError) -> Void) {
+    private mutating func examine(_ object: String, _ kind: Damage.Kind, _ body: () throws(RepoError) -> Void)
+    {
         do { try body() } catch { errors.append(Damage(object, kind, error)) }
     }
 }

@@ -14,15 +14,21 @@ struct PackEndorsement {
     func endorse(_ verified: Set<ObjectID>) throws -> UInt64 {
         let keys = repository.keys
         guard keys.role == .full else { return 0 }
-        func isDue(_ pack: PackRecord) -> Bool { verified.contains(pack.id) && keys.role(of: pack.seal.signer) != .full }
+        func isDue(_ pack: PackRecord) -> Bool {
+            verified.contains(pack.id) && keys.role(of: pack.seal.signer) != .full
+        }
         func isTrusted(_ table: IndexTable, _ pack: PackRecord) -> Bool {
-            keys.role(of: table.signer) == .full && (pack.isVerified || keys.role(of: pack.seal.signer) == .full)
+            keys.role(of: table.signer) == .full
+                && (pack.isVerified || keys.role(of: pack.seal.signer) == .full)
         }
         // Without a lock: the common case of nothing to do must not write.
         let known = try repository.index()
         var trusted: Set<ObjectID> = []
-        for table in known.tables { for pack in table.packs where isTrusted(table, pack) { trusted.insert(pack.id) } }
-        guard known.tables.contains(where: { $0.packs.contains { isDue($0) && !trusted.contains($0.id) } }) else { return 0 }
+        for table in known.tables {
+            for pack in table.packs where isTrusted(table, pack) { trusted.insert(pack.id) }
+        }
+        guard known.tables.contains(where: { $0.packs.contains { isDue($0) && !trusted.contains($0.id) } })
+        else { return 0 }
 
         let registration = try WriterRegistration.begin(repository)
         defer { registration.end() }
@@ -35,7 +41,9 @@ struct PackEndorsement {
                     && !view.condemned.contains(pack.id)
             }
             guard !due.isEmpty else { continue }
-            let isWhole = table.packs.allSatisfy { verified.contains($0.id) && !view.condemned.contains($0.id) }
+            let isWhole = table.packs.allSatisfy {
+                verified.contains($0.id) && !view.condemned.contains($0.id)
+            }
             let segment = Self.segment(
                 table, packs: isWhole ? Array(table.packs.indices) : due,
                 replacing: isWhole ? [view.names[number]] + table.replaces : [])

@@ -64,7 +64,8 @@ struct PackLoader {
         let buffer = AlignedBuffer(capacity: isHeld ? Int(size) : Self.piece)
         var hasher = ObjectHasher()
         if isHeld {
-            buffer.count = try store.read(key, at: 0, into: UnsafeMutableRawBufferPointer(start: buffer.base, count: Int(size)))
+            buffer.count = try store.read(
+                key, at: 0, into: UnsafeMutableRawBufferPointer(start: buffer.base, count: Int(size)))
             withExtendedLifetime(buffer) { hasher.update(buffer.bytes) }
         } else {
             var offset: UInt64 = 0
@@ -105,7 +106,9 @@ struct PackLoader {
                     let isIndexed = table.positions(of: blob.id).contains {
                         table.pack(at: $0) == place && table.record(at: $0) == blob
                     }
-                    guard isIndexed else { return "the index differs from its directory about blob \(blob.id)" }
+                    guard isIndexed else {
+                        return "the index differs from its directory about blob \(blob.id)"
+                    }
                 }
             }
         }
@@ -138,7 +141,9 @@ struct PackDirectoryReader {
         _ key: StoreKey, size: UInt64, _ read: (UInt64, Int) throws -> [UInt8]
     ) throws -> (seal: PackSeal, blobs: [BlobRecord]) {
         let object = "\(key)"
-        guard size >= UInt64(PackTrailer.length) else { throw RepoError.damaged(object, "it is too short for a pack") }
+        guard size >= UInt64(PackTrailer.length) else {
+            throw RepoError.damaged(object, "it is too short for a pack")
+        }
         let trailer = try PackTrailer(
             try read(size - UInt64(PackTrailer.length), PackTrailer.length), packSize: size, object: object)
         let range = trailer.directoryRange

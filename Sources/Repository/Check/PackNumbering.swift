@@ -42,7 +42,9 @@ struct PackNumbering: Sendable {
 
     func copy(_ row: Row) -> Copy? {
         let table = view.tables[row.table]
-        guard let record = table.record(at: row.position), let pack = table.pack(at: row.position) else { return nil }
+        guard let record = table.record(at: row.position), let pack = table.pack(at: row.position) else {
+            return nil
+        }
         return Copy(pack: byTable[row.table][pack], record: record)
     }
 
@@ -74,7 +76,9 @@ struct PackNumbering: Sendable {
 
 extension BlobBitmap {
     /// True when it was not in the set.
-    mutating func insert(_ row: PackNumbering.Row) -> Bool { insert(table: row.table, position: row.position) }
+    mutating func insert(_ row: PackNumbering.Row) -> Bool {
+        insert(table: row.table, position: row.position)
+    }
 
     func contains(_ row: PackNumbering.Row) -> Bool { contains(table: row.table, position: row.position) }
 }

@@ -34,7 +34,8 @@ struct PackPresence {
             sizes[Int(number)] = object.size
             let expected = numbering.packs[Int(number)].size
             if object.size != expected {
-                wrongSize[number] = "it has \(object.size) bytes instead of the \(expected) that the index says"
+                wrongSize[number] =
+                    "it has \(object.size) bytes instead of the \(expected) that the index says"
             }
         }
         unindexed.sort()

@@ -23,7 +23,9 @@ public struct RepositoryCheck {
     private let options: Options
     private let progress: CheckProgress
 
-    public init(_ repository: OpenRepository, options: Options = Options(), progress: CheckProgress = CheckProgress()) {
+    public init(
+        _ repository: OpenRepository, options: Options = Options(), progress: CheckProgress = CheckProgress()
+    ) {
         self.repository = repository
         self.options = options
         self.progress = progress
@@ -69,16 +71,19 @@ public struct RepositoryCheck {
         var findings = DataCheck.Findings()
         if let data = options.data {
             let packs = packsToRead(data, numbering, presence, structure)
-            let check = DataCheck(repository, numbering, packs: packs, threads: options.threads, progress: progress)
+            let check = DataCheck(
+                repository, numbering, packs: packs, threads: options.threads, progress: progress)
             findings = try check.run()
             report.blobs = findings.blobs
             report.bytesRead = findings.bytesRead
             let whole = packs.filter { isWhole($0, findings) }
             report.verifiedPacks = UInt64(whole.count)
             try VerificationLedger(repository).record(
-                verified: whole.map { numbering.packs[Int($0)].id }, subset: data, present: presence.indexed(numbering))
+                verified: whole.map { numbering.packs[Int($0)].id }, subset: data,
+                present: presence.indexed(numbering))
             if options.endorsesPacks, objects.errors.isEmpty {
-                report.endorsedPacks = try PackEndorsement(repository).endorse(Set(whole.map { numbering.packs[Int($0)].id }))
+                report.endorsedPacks = try PackEndorsement(repository).endorse(
+                    Set(whole.map { numbering.packs[Int($0)].id }))
             }
         }
         report.errors += try packErrors(numbering, presence, findings, structure, snapshots)
@@ -90,7 +95,8 @@ public struct RepositoryCheck {
         let selected = snapshots.filter { $0.snapshot.source == source }
         guard !selected.isEmpty else {
             throw RepoError(
-                .usage, "there is no snapshot of source '\(source)'", advice: "'repo snapshots' lists what there is.")
+                .usage, "there is no snapshot of source '\(source)'",
+                advice: "'repo snapshots' lists what there is.")
         }
         return selected
     }
@@ -117,8 +123,9 @@ public struct RepositoryCheck {
         _ structure: StructureCheck, _ snapshots: [SnapshotCatalog.Entry]
     ) throws -> [Damage] {
         let missing = presence.missing.union(findings.missingPacks)
-        guard !missing.isEmpty || !presence.wrongSize.isEmpty || !findings.packProblems.isEmpty
-            || !findings.badCopies.isEmpty || structure.hasProblems
+        guard
+            !missing.isEmpty || !presence.wrongSize.isEmpty || !findings.packProblems.isEmpty
+                || !findings.badCopies.isEmpty || structure.hasProblems
         else { return [] }
         // Without data, a pack of another size than it should have may have lost anything.
         let doubtful = presence.wrongSize.keys.filter { findings.packProblems[$0] == nil }
@@ -139,7 +146,9 @@ public struct RepositoryCheck {
         for pack in missing where !numbering.view.condemned.contains(numbering.packs[Int(pack)].id) {
             add(pack, "it is missing")
         }
-        for (pack, problem) in presence.wrongSize where findings.packProblems[pack] == nil { add(pack, problem) }
+        for (pack, problem) in presence.wrongSize where findings.packProblems[pack] == nil {
+            add(pack, problem)
+        }
         for (pack, problems) in findings.packProblems { add(pack, problems.joined(separator: "; ")) }
         for (pack, copies) in Dictionary(grouping: findings.badCopies, by: \.key.pack) {
             if let problem = BadBlobs.describe(copies.map(\.value)) { add(pack, problem) }
@@ -175,7 +184,8 @@ extension OpenRepository {
     func requireReading(_ what: String) throws(RepoError) {
         guard keys.role == .full else {
             throw RepoError(
-                .wrongKey, "a writer key cannot \(what)", advice: "Use a password or a machine key with the role 'full'.")
+                .wrongKey, "a writer key cannot \(what)",
+                advice: "Use a password or a machine key with the role 'full'.")
         }
     }
 }

@@ -28,7 +28,9 @@ struct SealedWindows {
         let window = try window(copy.pack, pack, offset, size)
         return try withExtendedLifetime(window.buffer) {
             let place = Int(offset - window.start)
-            guard place + size <= window.buffer.count else { throw RepoError.damaged("a blob", "its pack ends early") }
+            guard place + size <= window.buffer.count else {
+                throw RepoError.damaged("a blob", "its pack ends early")
+            }
             return try body(UnsafeRawBufferPointer(start: window.buffer.base + place, count: size))
         }
     }
@@ -46,7 +48,8 @@ struct SealedWindows {
         let old = windows.removeValue(forKey: number)
         if let old { bytes -= old.buffer.capacity }
         let capacity = max(size, Self.readAhead)
-        let buffer = old.map { $0.buffer.capacity == capacity ? $0.buffer : AlignedBuffer(capacity: capacity) }
+        let buffer =
+            old.map { $0.buffer.capacity == capacity ? $0.buffer : AlignedBuffer(capacity: capacity) }
             ?? AlignedBuffer(capacity: capacity)
         buffer.count = try repository.store.read(
             PackObject.key(pack.id), at: offset,

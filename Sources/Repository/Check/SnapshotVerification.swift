@@ -14,7 +14,9 @@ public struct SnapshotVerification {
 
     /// Throws `.damaged` naming the first pack that does not read, `.wrongKey` for a writer key.
     @discardableResult
-    public func run(threads: Int = availableProcessors(), progress: CheckProgress = CheckProgress()) throws -> CheckReport {
+    public func run(threads: Int = availableProcessors(), progress: CheckProgress = CheckProgress()) throws
+        -> CheckReport
+    {
         try repository.requireReading("read a snapshot back")
         let view = try repository.index()
         let numbering = PackNumbering(view)
@@ -22,7 +24,8 @@ public struct SnapshotVerification {
         for (table, name) in view.names.enumerated() where !before.contains(name) {
             added.formUnion(numbering.byTable[table])
         }
-        let check = DataCheck(repository, numbering, packs: added.sorted(), threads: threads, progress: progress)
+        let check = DataCheck(
+            repository, numbering, packs: added.sorted(), threads: threads, progress: progress)
         let findings = try check.run()
         var report = CheckReport()
         report.objects = findings.packs

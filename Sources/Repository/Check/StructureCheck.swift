@@ -46,7 +46,11 @@ struct StructureCheck {
                     problems = true
                     return false
                 }
-                if copy.record.type != type || !Self.mark(basesOf: copy.record, numbering, &baseMarks, depth: 0) { problems = true }
+                if copy.record.type != type
+                    || !Self.mark(basesOf: copy.record, numbering, &baseMarks, depth: 0)
+                {
+                    problems = true
+                }
                 return true
             })
         progress.update { $0.blobsWalked = count }

@@ -37,13 +37,16 @@ struct VerificationLedger {
             let due = packs.filter { state.runs[$0.id, default: state.run + 1] <= state.cycleStart }
                 .reduce(0) { $0 + $1.size }
             let runsLeft = max(1, state.cycleLength - min(state.cycleDone, state.cycleLength))
-            let quota = max(UInt64((Double(total) * share / 100).rounded(.up)), (due + runsLeft - 1) / runsLeft)
+            let quota = max(
+                UInt64((Double(total) * share / 100).rounded(.up)), (due + runsLeft - 1) / runsLeft)
             return first(of: packs, bytes: quota, state)
         case .size(let bytes): return first(of: packs, bytes: bytes, load())
         }
     }
 
-    private func first(of packs: [PackPresence.Indexed], bytes: UInt64, _ state: State) -> [PackPresence.Indexed] {
+    private func first(of packs: [PackPresence.Indexed], bytes: UInt64, _ state: State) -> [PackPresence
+        .Indexed]
+    {
         let ordered = packs.sorted {
             let runs = (state.runs[$0.id, default: state.run + 1], state.runs[$1.id, default: state.run + 1])
             return runs.0 == runs.1 ? $0.id < $1.id : runs.0 < runs.1
@@ -107,7 +110,9 @@ struct VerificationLedger {
 
     private static func decode(_ bytes: [UInt8]) throws(RepoError) -> State {
         var reader = ByteReader(bytes, object: "the ledger of verified packs")
-        guard try reader.raw(8) == magic[...], try reader.u32() == version else { throw reader.fail("it is another file") }
+        guard try reader.raw(8) == magic[...], try reader.u32() == version else {
+            throw reader.fail("it is another file")
+        }
         var state = State()
         state.run = try reader.u64()
         state.cycleStart = try reader.u64()

@@ -62,15 +62,20 @@ public struct IndexRepair {
             waitingBlobs = 0
         }
         for start in stride(from: 0, to: packs.count, by: Self.packsAtOnce) {
-            for (pack, outcome) in try read(Array(packs[start..<min(start + Self.packsAtOnce, packs.count)])) {
+            for (pack, outcome) in try read(Array(packs[start..<min(start + Self.packsAtOnce, packs.count)]))
+            {
                 switch outcome {
                 case .success(let (seal, blobs)):
-                    if waitingBlobs > 0, waitingBlobs + blobs.count > Self.blobLimit { try store(replacing: []) }
-                    let record = PackRecord(id: pack.id, size: pack.size, seal: seal, isVerified: verified.contains(pack.id))
+                    if waitingBlobs > 0, waitingBlobs + blobs.count > Self.blobLimit {
+                        try store(replacing: [])
+                    }
+                    let record = PackRecord(
+                        id: pack.id, size: pack.size, seal: seal, isVerified: verified.contains(pack.id))
                     waiting.append((record, blobs))
                     waitingBlobs += blobs.count
                 case .failure(let error) where error.code == .notFound: continue  // swept meanwhile
-                case .failure(let error): result.damagedPacks.append(Damage("\(PackObject.key(pack.id))", .pack, error))
+                case .failure(let error):
+                    result.damagedPacks.append(Damage("\(PackObject.key(pack.id))", .pack, error))
                 }
             }
         }
@@ -79,8 +84,10 @@ public struct IndexRepair {
         result.segmentsReplaced = replaced.count
         try repository.reloadIndex()
         try Journal.append(
-            to: repository.store, by: repository.keys, stamp, action: "repair index", subjects: replaced.map { "\($0)" },
-            details: ["\(result.packs) packs, \(result.blobs) blobs"] + result.damagedPacks.map { "left out \($0.object)" })
+            to: repository.store, by: repository.keys, stamp, action: "repair index",
+            subjects: replaced.map { "\($0)" },
+            details: ["\(result.packs) packs, \(result.blobs) blobs"]
+                + result.damagedPacks.map { "left out \($0.object)" })
         return result
     }
 
@@ -126,7 +133,9 @@ public struct IndexRepair {
                     } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
                         outcomes.withLock { $0[index] = .failure(error) }
                     } catch {
-                        state.withLock { $0.failure = (error as? RepoError) ?? RepoError(.failed, "\(error)") }
+                        state.withLock {
+                            $0.failure = (error as? RepoError) ?? RepoError(.failed, "\(error)")
+                        }
                     }
                 }
             }

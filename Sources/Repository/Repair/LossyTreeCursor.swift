@@ -107,7 +107,9 @@ final class ContentCompleteness {
         return numbering.copies(id).contains { copy in
             presentPacks.contains(numbering.packs[Int(copy.pack)].id)
                 && (0..<copy.record.bases.count).allSatisfy { position in
-                    index.candidates(prefix: copy.record.bases[position]).contains { isPresent($0, depth: depth + 1) }
+                    index.candidates(prefix: copy.record.bases[position]).contains {
+                        isPresent($0, depth: depth + 1)
+                    }
                 }
         }
     }
@@ -120,7 +122,8 @@ final class ContentCompleteness {
             else { return false }
             return try list.entries.allSatisfy { entry in
                 guard let below = entry.id else { return true }
-                return try list.level == 0 ? isComplete(chunk: below) : isComplete(list: below, depth: depth + 1)
+                return try list.level == 0
+                    ? isComplete(chunk: below) : isComplete(list: below, depth: depth + 1)
             }
         }
     }

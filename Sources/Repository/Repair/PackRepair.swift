@@ -37,12 +37,17 @@ public struct PackRepair {
         defer { registration.end() }
         let numbering = PackNumbering(try repository.reloadIndex())
         let wanted = try numbers(ids, numbering)
-        let findings = try DataCheck(repository, numbering, packs: wanted, threads: threads, progress: progress).run()
-        let damaged = Set(wanted.filter { number in
-            findings.packProblems[number] != nil || findings.missingPacks.contains(number)
-        }).union(findings.badCopies.filter { !$0.value.lacksBase }.map(\.key.pack))
+        let findings = try DataCheck(
+            repository, numbering, packs: wanted, threads: threads, progress: progress
+        ).run()
+        let damaged = Set(
+            wanted.filter { number in
+                findings.packProblems[number] != nil || findings.missingPacks.contains(number)
+            }
+        ).union(findings.badCopies.filter { !$0.value.lacksBase }.map(\.key.pack))
         var result = Result()
-        result.wholePacks = ids == nil ? [] : wanted.filter { !damaged.contains($0) }.map { numbering.packs[Int($0)].id }
+        result.wholePacks =
+            ids == nil ? [] : wanted.filter { !damaged.contains($0) }.map { numbering.packs[Int($0)].id }
         guard !damaged.isEmpty else { return result }
 
         try salvage(damaged.subtracting(findings.missingPacks), numbering, &result)
@@ -65,7 +70,8 @@ public struct PackRepair {
         return try ids.map { id in
             guard let number = numbering.numbers[id] else {
                 throw RepoError(
-                    .notFound, "the index names no pack \(id)", advice: "'repo check --read-data' names damaged packs.")
+                    .notFound, "the index names no pack \(id)",
+                    advice: "'repo check --read-data' names damaged packs.")
             }
             return number
         }
@@ -76,7 +82,9 @@ public struct PackRepair {
         var count = 0
         for (number, table) in numbering.view.tables.enumerated() {
             for position in 0..<table.count {
-                if let place = table.pack(at: position), packs.contains(numbering.byTable[number][place]) { count += 1 }
+                if let place = table.pack(at: position), packs.contains(numbering.byTable[number][place]) {
+                    count += 1
+                }
             }
         }
         return count

@@ -28,7 +28,8 @@ public struct SnapshotRepair {
     ///   - verifiesData: opens every chunk instead of looking it up: for damage that `repair packs` has not removed from the index.
     /// Throws `.refused` for a writer key.
     public func run(
-        _ ids: [ObjectID]? = nil, forget: Bool = false, verifiesData: Bool = false, stamp: JournalStamp = .now()
+        _ ids: [ObjectID]? = nil, forget: Bool = false, verifiesData: Bool = false,
+        stamp: JournalStamp = .now()
     ) throws -> [Repaired] {
         _ = try repository.keys.requireFull("repair snapshots")
         try repository.reloadIndex()
@@ -36,9 +37,10 @@ public struct SnapshotRepair {
         let all = try catalog.all(onProblem: { _, _ in })
         let done = Set(all.compactMap(\.snapshot.repairs))
         let held = try catalog.names().held
+        // What is found whole for one snapshot is not looked at again for the next.
+        let completeness = try ContentCompleteness(repository, verifiesData: verifiesData)
         var repaired: [Repaired] = []
         for entry in try ids.map({ try $0.map(catalog.read) }) ?? all where !done.contains(entry.id) {
-            let completeness = try ContentCompleteness(repository, verifiesData: verifiesData)
             guard try !completeness.isComplete(tree: entry.snapshot.root) else { continue }
             let result = try repair(entry, completeness)
             repaired.append(result)
@@ -49,7 +51,8 @@ public struct SnapshotRepair {
             if forget, !held.contains(entry.id) {
                 try repository.store.delete(SnapshotObject.key(entry.id))
                 try Journal.append(
-                    to: repository.store, by: repository.keys, stamp, action: "forget", subjects: ["\(entry.id)"],
+                    to: repository.store, by: repository.keys, stamp, action: "forget",
+                    subjects: ["\(entry.id)"],
                     details: ["repaired by \(new)"])
             }
         }
@@ -61,13 +64,17 @@ public struct SnapshotRepair {
         let path: [UInt8]
     }
 
-    private func repair(_ entry: SnapshotCatalog.Entry, _ completeness: ContentCompleteness) throws -> Repaired {
+    private func repair(_ entry: SnapshotCatalog.Entry, _ completeness: ContentCompleteness) throws
+        -> Repaired
+    {
         let writer = try SnapshotWriter(repository)
         var problems: [SnapshotProblem] = []
         var problemCount = 0
         func note(_ path: [UInt8], _ message: String) {
             problemCount += 1
-            if problems.count < Snapshot.problemLimit { problems.append(SnapshotProblem(path: path, message: message)) }
+            if problems.count < Snapshot.problemLimit {
+                problems.append(SnapshotProblem(path: path, message: message))
+            }
         }
         do {
             let root = LossyTreeCursor(entry.snapshot.root, writer.reader)
@@ -75,7 +82,9 @@ public struct SnapshotRepair {
                 writer.abandon()
                 return Repaired(
                     old: entry.id, new: nil,
-                    problems: [SnapshotProblem(path: [UInt8(ascii: "/")], message: "the root directory is lost")],
+                    problems: [
+                        SnapshotProblem(path: [UInt8(ascii: "/")], message: "the root directory is lost")
+                    ],
                     problemCount: 1)
             }
             try writer.enterDirectory([], Self.rootMetadata(entry.snapshot), previous: nil)
@@ -83,7 +92,9 @@ public struct SnapshotRepair {
             while let top = stack.indices.last {
                 guard let item = stack[top].cursor.next() else {
                     if stack[top].cursor.lostParts > 0 {
-                        note(stack[top].path.isEmpty ? [UInt8(ascii: "/")] : stack[top].path, "some of its entries are lost")
+                        note(
+                            stack[top].path.isEmpty ? [UInt8(ascii: "/")] : stack[top].path,
+                            "some of its entries are lost")
                     }
                     try writer.leaveDirectory()
                     stack.removeLast()
@@ -97,7 +108,11 @@ public struct SnapshotRepair {
                     try writer.enterDirectory(
                         item.name, item.metadata, previous: nil,
                         isIncomplete: item.isIncomplete || cursor.isLost)
-                    if cursor.isLost { try writer.leaveDirectory() } else { stack.append(Level(cursor: cursor, path: path)) }
+                    if cursor.isLost {
+                        try writer.leaveDirectory()
+                    } else {
+                        stack.append(Level(cursor: cursor, path: path))
+                    }
                 case .file(let content):
                     if try completeness.isComplete(content) {
                         try writer.add(item)
@@ -127,7 +142,8 @@ public struct SnapshotRepair {
     /// Nothing records the root directory's own metadata, and the writer does not store it.
     private static func rootMetadata(_ snapshot: Snapshot) -> FileMetadata {
         FileMetadata(
-            type: .directory, permissions: 0o700, userID: 0, groupID: 0, size: 0, linkCount: 1, device: 0, inode: 0,
+            type: .directory, permissions: 0o700, userID: 0, groupID: 0, size: 0, linkCount: 1, device: 0,
+            inode: 0,
             modificationTime: snapshot.time, changeTime: snapshot.time)
     }
 }

@@ -1,8 +1,9 @@
 import BlobEngine
 import Glibc
 import RepoBase
-@testable import Repository
 import Storage
+
+@testable import Repository
 
 /// A repository in memory with some snapshots, for tests that damage and repair it.
 struct CheckedRepository {
@@ -32,7 +33,9 @@ struct CheckedRepository {
     }
 
     /// As another process, with its own view of the index, would see it.
-    func open() throws -> OpenRepository { try OpenRepository(store: store, keys: keys, cacheDirectory: cache) }
+    func open() throws -> OpenRepository {
+        try OpenRepository(store: store, keys: keys, cacheDirectory: cache)
+    }
 
     /// The same repository for another key and machine.
     func opened(with keys: KeyRing) throws -> CheckedRepository {
@@ -63,7 +66,9 @@ struct CheckedRepository {
 
     /// Stores a snapshot of these files; a name may have one directory.
     @discardableResult
-    func snapshot(_ files: [String: [UInt8]], source: String = "files", second: Int64 = 1000) throws -> ObjectID {
+    func snapshot(_ files: [String: [UInt8]], source: String = "files", second: Int64 = 1000) throws
+        -> ObjectID
+    {
         let repository = try open()
         let parent = try SnapshotCatalog(repository).latest(source: source, host: "host")
         let writer = try SnapshotWriter(repository)
@@ -86,12 +91,15 @@ struct CheckedRepository {
             let bytes = files[path]!
             while try feed.read({ window in
                 let count = min(window.count, bytes.count - offset)
-                bytes.withUnsafeBytes { window.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + count])) }
+                bytes.withUnsafeBytes {
+                    window.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + count]))
+                }
                 offset += count
                 return count
             }) > 0 {}
             try writer.add(
-                TreeEntry(name: Array(parts.last!.utf8), metadata: Self.metadata(.regular), payload: .file(.empty)),
+                TreeEntry(
+                    name: Array(parts.last!.utf8), metadata: Self.metadata(.regular), payload: .file(.empty)),
                 content: feed.finish())
         }
         if open != nil { try writer.leaveDirectory() }
@@ -108,7 +116,8 @@ struct CheckedRepository {
 
     private static func metadata(_ type: FileType) -> FileMetadata {
         FileMetadata(
-            type: type, permissions: type == .directory ? 0o700 : 0o600, userID: 1, groupID: 1, size: 0, linkCount: 1,
+            type: type, permissions: type == .directory ? 0o700 : 0o600, userID: 1, groupID: 1, size: 0,
+            linkCount: 1,
             device: 0, inode: 0, modificationTime: FileTime(seconds: 1, nanoseconds: 0),
             changeTime: FileTime(seconds: 1, nanoseconds: 0))
     }

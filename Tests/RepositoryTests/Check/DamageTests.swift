@@ -1,13 +1,15 @@
 import BlobEngine
 import RepoBase
-@testable import Repository
 import Storage
 import Testing
+
+@testable import Repository
 
 /// Damage of every kind to every kind of object: a check names the object, nothing crashes, and no wrong byte is ever read.
 @Suite struct DamageTests {
     enum Injury: CaseIterable {
-        case flippedFirst, flippedMiddle, flippedLast, flippedAnywhere, zeroedPage, truncated, emptied, removed, swapped
+        case flippedFirst, flippedMiddle, flippedLast, flippedAnywhere, zeroedPage, truncated, emptied,
+            removed, swapped
 
         /// Nil when it cannot be done to this object; `other` is one of the same kind.
         func apply(_ bytes: [UInt8], other: [UInt8]?, turn: Int) -> [UInt8]? {
@@ -38,7 +40,8 @@ import Testing
         let made = try RepositoryCheckTests.make()
         var keys = made.repository.keys
         _ = try keys.addKey(
-            to: made.repository.store, .machine, role: .full, label: "second", scrypt: ScryptParameters(log2N: 10, r: 1, p: 1))
+            to: made.repository.store, .machine, role: .full, label: "second",
+            scrypt: ScryptParameters(log2N: 10, r: 1, p: 1))
         let repository = try made.repository.opened(with: keys)
         made.repository.remove()
         let open = try repository.open()
@@ -97,13 +100,17 @@ import Testing
                 // A segment that is gone is known by what nothing names any more.
                 #expect(!report.errors.isEmpty || !report.unindexedPacks.isEmpty, "\(key)")
             } else {
-                #expect(report.errors.contains { $0.object == "\(key)" && $0.kind == kind }, "\(key) \(injury): \(report.errors)")
+                #expect(
+                    report.errors.contains { $0.object == "\(key)" && $0.kind == kind },
+                    "\(key) \(injury): \(report.errors)")
             }
             for (id, content) in files where kind != .snapshot { try expectNoWrongByte(copy, id, content) }
         }
     }
 
-    private func expectNoWrongByte(_ copy: CheckedRepository, _ id: ObjectID, _ content: [String: [UInt8]]) throws {
+    private func expectNoWrongByte(_ copy: CheckedRepository, _ id: ObjectID, _ content: [String: [UInt8]])
+        throws
+    {
         let found: [String: Result<[UInt8], RepoError>]
         do {
             found = try copy.read(id)
@@ -124,7 +131,9 @@ import Testing
         defer { original.remove() }
         for key in try original.keys(PackObject.prefix) {
             let bytes = try original.store.get(key, atMost: 1 << 30)
-            let places = stride(from: 0, to: bytes.count, by: max(1, bytes.count / 13)).map { $0 } + (1...12).map { bytes.count - 17 * $0 }
+            let places =
+                stride(from: 0, to: bytes.count, by: max(1, bytes.count / 13)).map { $0 }
+                + (1...12).map { bytes.count - 17 * $0 }
             for place in places where place >= 0 {
                 let copy = try original.copy()
                 defer { copy.remove() }
@@ -146,7 +155,8 @@ import Testing
             let copy = try original.copy()
             defer { copy.remove() }
             let key = try #require(try original.keys(prefix).first)
-            try copy.store.put(StoreKey("\(prefix)\(name)"), try original.store.get(key, atMost: 1 << 30), .create)
+            try copy.store.put(
+                StoreKey("\(prefix)\(name)"), try original.store.get(key, atMost: 1 << 30), .create)
             #expect(try copy.check(nil).errors.map(\.object) == ["\(prefix)\(name)"])
         }
     }
@@ -154,12 +164,15 @@ import Testing
     @Test func damageIsMappedToSnapshotsAndPaths() throws {
         let repository = try CheckedRepository()
         defer { repository.remove() }
-        let first = try repository.snapshot(["same": testBytes(100_000, seed: 9), "x/old": testBytes(90_000, seed: 10)])
+        let first = try repository.snapshot([
+            "same": testBytes(100_000, seed: 9), "x/old": testBytes(90_000, seed: 10),
+        ])
         let view = try repository.open().index()
         let chunks = Set(
             view.tables.flatMap { table in
                 (0..<table.count).compactMap { position in
-                    table.record(at: position)!.type == .chunk ? table.packs[table.pack(at: position)!].id : nil
+                    table.record(at: position)!.type == .chunk
+                        ? table.packs[table.pack(at: position)!].id : nil
                 }
             })
         let second = try repository.snapshot(

@@ -1,14 +1,18 @@
 import BlobEngine
 import RepoBase
-@testable import Repository
 import Storage
 import Testing
+
+@testable import Repository
 
 @Suite struct RepositoryCheckTests {
     /// Two snapshots, the second a slight change of the first, so that it holds deltas.
     static func make() throws -> (repository: CheckedRepository, files: [ObjectID: [String: [UInt8]]]) {
         let repository = try CheckedRepository()
-        var files = ["a": testBytes(400_000, seed: 1), "d/b": testBytes(300_000, seed: 2), "d/small": [1, 2, 3], "e": []]
+        var files = [
+            "a": testBytes(400_000, seed: 1), "d/b": testBytes(300_000, seed: 2), "d/small": [1, 2, 3],
+            "e": [],
+        ]
         let first = try repository.snapshot(files, second: 1000)
         let before = files
         for place in stride(from: 1000, to: 390_000, by: 20_000) { files["a"]![place] ^= 1 }
@@ -52,7 +56,8 @@ import Testing
         var keys = owner.keys
         func writer(_ label: String) throws -> CheckedRepository {
             let added = try keys.addKey(to: owner.store, .machine, role: .writer, label: label)
-            return try owner.opened(with: try KeyRing.open(owner.store, .machineKey(Array(added.keyFile!.utf8))))
+            return try owner.opened(
+                with: try KeyRing.open(owner.store, .machineKey(Array(added.keyFile!.utf8))))
         }
         let first = try writer("first")
         let second = try writer("second")
@@ -64,7 +69,8 @@ import Testing
         defer { full.remove() }
         try first.snapshot(["theirs": testBytes(80_000, seed: 2)], second: 2000)
         let chunks = try first.open().index().tables.flatMap { table in
-            (0..<table.count).filter { table.packs[table.pack(at: $0)!].seal.signer == first.keys.keyID }.map { table.id(at: $0) }
+            (0..<table.count).filter { table.packs[table.pack(at: $0)!].seal.signer == first.keys.keyID }.map
+            { table.id(at: $0) }
         }
         #expect(!chunks.isEmpty)
         let before = try second.open().index()

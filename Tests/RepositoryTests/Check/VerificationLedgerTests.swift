@@ -1,13 +1,15 @@
 import BlobEngine
 import Glibc
 import RepoBase
-@testable import Repository
 import Testing
+
+@testable import Repository
 
 @Suite struct VerificationLedgerTests {
     private func pack(_ number: UInt64, size: UInt64 = 100) -> PackPresence.Indexed {
         PackPresence.Indexed(
-            number: UInt32(number), id: ObjectID(words: number &* 0x9E37_79B9_7F4A_7C15, 0, 0, number), size: size)
+            number: UInt32(number), id: ObjectID(words: number &* 0x9E37_79B9_7F4A_7C15, 0, 0, number),
+            size: size)
     }
 
     private func withLedger(_ body: (VerificationLedger) throws -> Void) throws {
@@ -21,7 +23,9 @@ import Testing
         var random = SystemRandomNumberGenerator()
         for _ in 0..<20 {
             try withLedger { ledger in
-                var present = (0..<UInt64.random(in: 1...200)).map { pack($0, size: UInt64.random(in: 1...1000, using: &random)) }
+                var present = (0..<UInt64.random(in: 1...200)).map {
+                    pack($0, size: UInt64.random(in: 1...1000, using: &random))
+                }
                 var next = UInt64(present.count)
                 for _ in 0..<2 {
                     var due = Set(present.map(\.id))
@@ -30,8 +34,12 @@ import Testing
                         let bytes = chosen.reduce(0) { $0 + $1.size }
                         #expect(Double(bytes) >= Double(present.reduce(0) { $0 + $1.size }) * share / 100)
                         due.subtract(chosen.map(\.id))
-                        try ledger.record(verified: chosen.map(\.id), subset: .percentage(share), present: present)
-                        for _ in 0..<Int.random(in: 0...20) { present.append(pack(next)); next += 1 }
+                        try ledger.record(
+                            verified: chosen.map(\.id), subset: .percentage(share), present: present)
+                        for _ in 0..<Int.random(in: 0...20) {
+                            present.append(pack(next))
+                            next += 1
+                        }
                         for _ in 0..<Int.random(in: 0...3) where present.count > 1 {
                             due.remove(present.remove(at: Int.random(in: present.indices)).id)
                         }
@@ -64,7 +72,9 @@ import Testing
             var seen: [ObjectID] = []
             for part in 1...7 {
                 let chosen = ledger.choose(.part(part, of: 7), from: packs)
-                #expect(Set(chosen.map(\.id)) == Set(ledger.choose(.part(part, of: 7), from: packs.shuffled()).map(\.id)))
+                #expect(
+                    Set(chosen.map(\.id))
+                        == Set(ledger.choose(.part(part, of: 7), from: packs.shuffled()).map(\.id)))
                 seen += chosen.map(\.id)
             }
             #expect(seen.count == 1000 && Set(seen).count == 1000)
@@ -72,13 +82,16 @@ import Testing
     }
 
     @Test(arguments: [
-        ("1/4", DataSubset.part(1, of: 4)), ("10%", .percentage(10)), ("2.5%", .percentage(2.5)), ("500", .size(500)),
+        ("1/4", DataSubset.part(1, of: 4)), ("10%", .percentage(10)), ("2.5%", .percentage(2.5)),
+        ("500", .size(500)),
         ("2k", .size(2048)), ("3M", .size(3 << 20)), ("1G", .size(1 << 30)),
     ]) func subsetsAreParsed(_ text: String, _ subset: DataSubset) throws {
         #expect(try DataSubset(parsing: text) == subset)
     }
 
-    @Test(arguments: ["", "0/4", "5/4", "1/0", "%", "0%", "101%", "-1", "x", "1/2/3", "0", "99999999999999999999T"])
+    @Test(arguments: [
+        "", "0/4", "5/4", "1/0", "%", "0%", "101%", "-1", "x", "1/2/3", "0", "99999999999999999999T",
+    ])
     func otherTextsAreRefused(_ text: String) {
         #expect(throws: RepoError.self) { try DataSubset(parsing: text) }
     }

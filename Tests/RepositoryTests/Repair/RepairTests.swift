@@ -1,8 +1,9 @@
 import BlobEngine
 import RepoBase
-@testable import Repository
 import Storage
 import Testing
+
+@testable import Repository
 
 @Suite struct RepairTests {
     private struct Row: Hashable {
@@ -14,14 +15,17 @@ import Testing
         let view = try repository.open().index()
         return Set(
             view.tables.flatMap { table in
-                (0..<table.count).map { Row(pack: table.packs[table.pack(at: $0)!].id, record: table.record(at: $0)!) }
+                (0..<table.count).map {
+                    Row(pack: table.packs[table.pack(at: $0)!].id, record: table.record(at: $0)!)
+                }
             })
     }
 
     private func journal(_ repository: CheckedRepository) throws -> [String] {
         try repository.keys(Journal.prefix).compactMap { key in
             try SealedRecord.decode(
-                .journal, try repository.store.get(key, atMost: 1 << 20), object: "\(key)", keyRing: repository.keys
+                .journal, try repository.store.get(key, atMost: 1 << 20), object: "\(key)",
+                keyRing: repository.keys
             ).fields.action
         }
     }
@@ -74,16 +78,20 @@ import Testing
                 var bytes = try original.store.get(key, atMost: 1 << 30)
                 bytes[place] ^= 1
                 try copy.store.put(key, bytes, .replace)
-                let lostBefore = try copy.read(files.keys.first!).values.filter { (try? $0.get()) == nil }.count
+                let lostBefore = try copy.read(files.keys.first!).values.filter { (try? $0.get()) == nil }
+                    .count
                 let result = try PackRepair(try copy.open()).run()
                 #expect(result.packs == [PackObject.id(key)])
                 #expect(result.salvagedBlobs > 0)
                 #expect(try copy.store.stat(key) == nil)
-                #expect(try copy.store.get(StoreKey("damaged/\(PackObject.id(key)!)"), atMost: 1 << 30) == bytes)
+                #expect(
+                    try copy.store.get(StoreKey("damaged/\(PackObject.id(key)!)"), atMost: 1 << 30) == bytes)
                 let after = try copy.check()
                 #expect(!after.errors.contains { $0.kind == .pack }, "\(after.errors)")
                 if result.lostBlobs == 0 { #expect(after.errors == []) }
-                #expect(try copy.read(files.keys.first!).values.filter { (try? $0.get()) == nil }.count == lostBefore)
+                #expect(
+                    try copy.read(files.keys.first!).values.filter { (try? $0.get()) == nil }.count
+                        == lostBefore)
                 #expect(try journal(copy).contains("repair packs"))
             }
         }

@@ -142,7 +142,9 @@ import Testing
                 working.append((try world.startSnapshot(next, source: source), next))
             case 2:
                 guard working.count < 4 else { continue }
-                working.append((try world.startPrune(), nil))
+                var options = CollectionWorld.eager
+                options.maximumUnused = [0, 0.3, 1].randomElement(using: &numbers)!
+                working.append((try world.startPrune(options), nil))
             case 3:
                 guard world.expected.count > 1 else { continue }
                 try world.forget(world.expected.keys.sorted().randomElement(using: &numbers)!)

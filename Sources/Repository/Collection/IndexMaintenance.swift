@@ -68,6 +68,7 @@ struct IndexMaintenance {
         let names = batch.map { index.names[$0] }
         let segment = merge(tables, replacing: names, without: gone)
         if !segment.packs.isEmpty { try IndexSegmentStore.store(segment, in: repository) }
+        index.releaseResident()
         for name in names { try repository.store.delete(StoreKey("\(IndexLoader.prefix)\(name)")) }
     }
 

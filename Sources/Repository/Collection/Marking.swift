@@ -50,6 +50,7 @@ struct Marking {
             return false
         }
         try resolveChunks()
+        chunks = []
     }
 
     /// Marks a chunk, with many others, at the latest in `resolveChunks`.
@@ -114,6 +115,7 @@ struct Marking {
             isFirst = false
             try reachBases()
         } while needed.count > neededBefore
+        bases = []
         deadBlobs = packs.uses.reduce(0) { $0 + $1.blobs } - liveBlobs
     }
 

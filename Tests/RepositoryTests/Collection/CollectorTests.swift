@@ -58,6 +58,46 @@ import Testing
         try world.verify()
     }
 
+    /// Garbage within the tolerated share may be a delta whose base went with another pack: nobody may count on it.
+    @Test func garbageWithoutItsBaseIsNotRestedOn() throws {
+        let world = try CollectionWorld()
+        var numbers = SeededNumbers(seed: 10)
+        var content = numbers.bytes(3_000)
+        let large = numbers.bytes(60_000)
+        let base = try world.snapshot(["a": content])
+        content[1_000] ^= 1
+        let delta = try world.snapshot(["a": content, "k": large])
+        try world.snapshot(["k": large], source: "other")
+        try world.forget(base)
+        try world.forget(delta)
+        var options = CollectionWorld.eager
+        options.maximumUnused = 0.5
+        #expect(try world.prune(options).packsDeleted > 0)
+        let chunk = world.keys.idSecret
+        let id = content.withUnsafeBytes { BlobHasher(idSecret: chunk.bytes).id(.chunk, $0) }
+        let index = try world.open().index()
+        #expect(index.contains(id))
+        #expect(!index.containsForDeduplication(id))
+        try world.snapshot(["a": content])
+        try world.verify()
+        try world.pruneToTheEnd()
+        try world.verify()
+    }
+
+    @Test func whatIsCondemnedDoesNotConfirmARoot() throws {
+        let world = try CollectionWorld()
+        var numbers = SeededNumbers(seed: 11)
+        let id = try world.snapshot(["a": numbers.bytes(3_000)])
+        let repository = try world.open()
+        let root = try SnapshotCatalog(repository).read(id).snapshot.root
+        #expect(Reachability.isConfirmed(root, repository))
+        // Trees stay readable; the chunk is in a pack of its own.
+        let packs = Set(try repository.index().tables.flatMap { $0.packs.map(\.id) })
+        let trees = Set(try repository.index().locations(of: root).map(\.pack.id))
+        _ = try GarbageRecord.condemn(Array(packs.subtracting(trees)), repository)
+        #expect(!Reachability.isConfirmed(root, repository))
+    }
+
     @Test func putsSmallPacksAndSegmentsTogether() throws {
         let world = try CollectionWorld()
         var numbers = SeededNumbers(seed: 4)

@@ -67,7 +67,7 @@ struct IndexTableHead {
         columnsHash = try reader.hash()
         let checksum = try reader.hash()
         guard packsLength <= UInt64(bytes.count), packsLength % 8 == 0,
-            count <= UInt64(IndexSegment.maximumBlobs), baseCount <= 4 * count
+            count <= UInt64(IndexSegment.maximumBlobs), baseCount <= UInt64(BlobBases.maximumCount) * count
         else { throw reader.fail("its size is wrong") }
         layout = IndexTableLayout(packsLength: Int(packsLength), count: Int(count), baseCount: Int(baseCount))
         guard layout.fileLength == bytes.count else { throw reader.fail("its size is wrong") }

@@ -57,7 +57,8 @@ let package = Package(
         .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "RepoBase", "CBlake2Lanes", "CB2"]),
         .testTarget(name: "StorageTests", dependencies: ["Storage", "StorageTesting", "RepoBase"]),
         .testTarget(name: "RepositoryTests",
-            dependencies: ["Repository", "BlobEngine", "Storage", "StorageTesting", "RepoBase", "Policy"]),
+            dependencies: ["Repository", "BlobEngine", "Storage", "StorageTesting", "RepoBase", "Policy"],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "IngestTests", dependencies: ["Ingest", "Repository", "StorageTesting", "CLinux"]),
         .testTarget(
             name: "PolicyTests", dependencies: ["Policy"], resources: [.copy("Fixtures")]),

@@ -13,6 +13,8 @@ final class PackOutput: Sendable {
     private static let bufferCount = 5
     /// Blobs after which a segment of the index is stored, so that what an interrupted snapshot has done is found by the next.
     private static let blobsPerSegment = 1 << 16
+    /// Or packs, since chunks are large: no more than 1 GiB is stored again after a kill.
+    private static let packsPerSegment = 64
 
     private struct Open {
         var writer: PackWriter?
@@ -144,7 +146,9 @@ final class PackOutput: Sendable {
     func indexFinishedPacks(force: Bool = false) throws -> Bool {
         let due: [(pack: PackRecord, blobs: [BlobRecord])] = try state.withLock { state in
             if let failure = state.failure { throw failure }
-            guard force || state.finishedBlobs >= Self.blobsPerSegment else { return [] }
+            let isDue =
+                state.finishedBlobs >= Self.blobsPerSegment || state.finished.count >= Self.packsPerSegment
+            guard force || isDue else { return [] }
             defer {
                 state.finished = []
                 state.finishedBlobs = 0
@@ -169,7 +173,18 @@ final class PackOutput: Sendable {
         close()
     }
 
-    /// Ends the uploaders. What was not finished is left to the collector.
+    /// Ends the uploaders after a failure, and indexes the packs that were stored, where that still works: the next snapshot
+    /// uses them. What is not indexed is left to the collector.
+    func abandon() {
+        close()
+        let stored = state.withLock { state in
+            defer { state.finished = [] }
+            return state.finished
+        }
+        if !stored.isEmpty { _ = try? IndexSegmentStore.store(packs: stored, replacing: [], in: repository) }
+    }
+
+    /// Ends the uploaders.
     func close() {
         uploads.close()
         for uploader in uploaders { uploader.join() }

@@ -171,7 +171,8 @@ public final class SnapshotWriter {
         pipeline.fail(RepoError(.failed, "the snapshot was abandoned"))
         assembler.stop()
         pipeline.drain()
-        pipeline.sink.output.close()
+        // A collector that no longer waits for this writer may have condemned its packs.
+        if (try? registration.isFenced()) == false { pipeline.sink.output.abandon() } else { pipeline.sink.output.close() }
         registration.end()
     }
 }

@@ -1,0 +1,80 @@
+import Glibc
+import Testing
+
+/// The program on a real file system that fills up.
+@Suite("The program on a full disk")
+struct ProgramFullDiskTests {
+    private final class SmallDisk {
+        let path: String
+
+        /// Nil where this process may not mount one.
+        init?(_ path: String, mebibytes: Int) {
+            self.path = path
+            guard mkdir(path, 0o700) == 0, mount("tmpfs", path, "tmpfs", 0, "size=\(mebibytes)m") == 0 else {
+                rmdir(path)
+                return nil
+            }
+        }
+
+        deinit {
+            umount2(path, CInt(MNT_DETACH))
+            rmdir(path)
+        }
+
+        private var free: Int {
+            var status = statvfs()
+            return statvfs(path, &status) == 0 ? Int(status.f_bavail) * Int(status.f_frsize) : 0
+        }
+
+        /// Takes all space but `rest` bytes.
+        func fill(leaving rest: Int) throws {
+            let descriptor = open("\(path)/ballast", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+            try #require(descriptor >= 0)
+            defer { close(descriptor) }
+            let size = free - rest
+            if size > 0 { try #require(posix_fallocate(descriptor, 0, off_t(size)) == 0) }
+        }
+
+        func empty() { unlink("\(path)/ballast") }
+    }
+
+    @Test("A full disk is named, older snapshots still read, and with space the next snapshot works")
+    func fills() throws {
+        var template = Array("/tmp/small-disk-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        let place = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        defer { FileTree.remove(place) }
+        guard let disk = SmallDisk("\(place)/disk", mebibytes: 160) else {
+            print("skipped: no file system may be mounted here (\(String(cString: strerror(errno))))")
+            return
+        }
+        let folder = try ProgramFolder(repository: "\(disk.path)/repository")
+        var random = SeededNumbers(seed: 11)
+        var bytes = random.bytes(4 << 20)
+        var kept = [(id: try folder.snapshot("stream", bytes), bytes: bytes)]
+        var refused = 0
+        for round in 0..<12 {
+            bytes = random.bytes(4 << 20)
+            // From nothing at all to a little more than this snapshot needs.
+            try disk.fill(leaving: round == 0 ? 0 : Int.random(in: 0..<5 << 20, using: &random))
+            let outcome = try folder.program.run(
+                ["snapshot", "stdin", "--name", "stream", "--quiet"], input: bytes)
+            if outcome.status == 0 {
+                kept.append((outcome.text, bytes))
+            } else {
+                refused += 1
+                #expect(outcome.status == 1, "\(outcome)")
+                #expect(outcome.errors.contains("full") || outcome.errors.contains("space"), "\(outcome)")
+                #expect(outcome.output.isEmpty, "a snapshot that failed reported \(outcome.text)")
+            }
+            for entry in kept.suffix(2) { try folder.expect(entry.id, "stream", entry.bytes) }
+            disk.empty()
+            random.edit(&bytes, places: 3)
+            kept.append((try folder.snapshot("stream", bytes), bytes))
+        }
+        #expect(refused >= 4, "too few rounds ran out of space to mean anything")
+        #expect(try folder.snapshotIDs() == Set(kept.map(\.id)))
+        for entry in kept { try folder.expect(entry.id, "stream", entry.bytes) }
+        try folder.expectClean()
+    }
+}

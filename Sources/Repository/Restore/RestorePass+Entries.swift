@@ -36,7 +36,11 @@ extension RestorePass {
             try onAction(path, .created)
             return try writeFile(path, entry, content, existing: nil)
         }
-        guard try mayReplace(path) else { return }
+        guard try mayReplace(path) else {
+            // Other names must not be linked to what stands there.
+            hardLinks[HardLinkKey(device: metadata.device, inode: metadata.inode)] = nil
+            return
+        }
         guard status.isRegularFile else {
             try onAction(path, .updated)
             try removeFile(entry.name, in: level.directory)

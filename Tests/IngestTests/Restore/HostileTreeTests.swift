@@ -197,4 +197,27 @@ struct HostileTreeTests {
         #expect(told == ["/dir created", "/dir/a created", "/file created"])
         #expect(access(String(decoding: fixture.target, as: UTF8.self), F_OK) != 0)
     }
+
+    /// As when a link takes a directory's place after it was looked at.
+    @Test func directoryThatIsALinkIsNotOpened() throws {
+        let fixture = try RestoreFixture()
+        fixture.place.makeDirectory("outside/below")
+        fixture.place.write("outside/file", "precious")
+        fixture.place.makeDirectory("target")
+        symlink(fixture.place.text("outside"), fixture.place.text("target/dir"))
+        symlink(fixture.place.text("outside/file"), fixture.place.text("target/file"))
+        let root = TargetHandle(fixture.place.open("target"))
+        let directories = TargetDirectories(root: root)
+        let top = TargetDirectory([], in: nil)
+        let link = TargetDirectory(Array("dir".utf8), in: top)
+
+        #expect(throws: TargetFailure.self) { try directories.handle(of: link) }
+        #expect(throws: TargetFailure.self) {
+            try directories.handle(of: TargetDirectory(Array("below".utf8), in: link))
+        }
+        let name = Array("file".utf8)
+        #expect(throws: TargetFailure.self) { try TargetCalls.open(name, in: root.descriptor, O_RDWR) }
+        #expect(throws: TargetFailure.self) { try TargetCalls.open(name, in: root.descriptor, O_RDWR | O_CREAT | O_EXCL) }
+        #expect(try directories.handle(of: top).descriptor == root.descriptor)
+    }
 }

@@ -140,4 +140,24 @@ struct RoundTripTests {
         let names = try FileManifest(fixture.restored).items.keys.map { String(decoding: $0, as: UTF8.self) }
         #expect(names.sorted() == ["/a", "/a/b", "/a/b/one.txt", "/four.txt"])
     }
+
+    @Test func otherNamesAreNotLinkedToAFileThatIsKept() throws {
+        let fixture = try RestoreFixture()
+        fixture.source.write("a", "from the snapshot")
+        link(fixture.source.text("a"), fixture.source.text("b"))
+        let root = try fixture.snapshot().root
+        try fixture.restore(root)
+        let restored = String(decoding: fixture.restored, as: UTF8.self)
+        for name in ["a", "b"] { unlink(restored + "/" + name) }
+        let file = open(restored + "/a", O_WRONLY | O_CREAT, 0o644)
+        #expect(write(file, "other", 5) == 5)
+        close(file)
+
+        let result = try fixture.restore(root) { $0.overwrite = .never }
+
+        #expect(result.problems.isEmpty)
+        let items = try FileManifest(fixture.restored).items
+        #expect(items[Array("/a".utf8)]?.size == 5)
+        #expect(items[Array("/b".utf8)]?.size == 17)
+    }
 }

@@ -29,6 +29,7 @@ public final class IndexView: Sendable {
         self.tables = tables.map(\.table)
         names = tables.map(\.name)
         segments = Set(names)
+        restable = Monitor(BlobBitmap(counts: tables.map(\.table.count)))
         self.condemned = condemned
         isUsable = usableForDeduplication
         usable = tables.map { entry in
@@ -40,6 +41,7 @@ public final class IndexView: Sendable {
 
     private init(_ other: IndexView, adding table: IndexTable, named name: ObjectID) {
         tables = other.tables + [table]
+        restable = Monitor(BlobBitmap(counts: tables.map(\.count)))
         names = other.names + [name]
         segments = other.segments.union([name])
         condemned = other.condemned
@@ -82,6 +84,9 @@ public final class IndexView: Sendable {
         }
     }
 
+    /// Deltas whose bases were all found usable: one bit for each entry.
+    private let restable: Monitor<BlobBitmap>
+
     /// Deltas are written with far shorter chains; a longer one is damage or malice, and not rested on.
     private static let maximumChain = 16
 
@@ -96,7 +101,12 @@ public final class IndexView: Sendable {
                 guard let pack = table.pack(at: position), usable[index][pack],
                     let record = table.record(at: position), type == nil || record.type == type
                 else { continue }
-                if hasUsableBases(record, links: links) { return true }
+                guard record.encoding == .delta else { return true }
+                // Deltas share bases: what was found once is remembered, or unchanged data would be looked up hundreds of times over.
+                if restable.withLock({ $0.contains(table: index, position: position) }) { return true }
+                guard hasUsableBases(record, links: links) else { continue }
+                restable.withLock { _ = $0.insert(table: index, position: position) }
+                return true
             }
         }
         return false

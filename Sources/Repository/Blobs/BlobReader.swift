@@ -17,7 +17,8 @@ public final class BlobReader {
     private let repository: OpenRepository
     private let shared: SharedReading
     private let coder: BlobCoder
-    private var openers: [ObjectID: BlobOpener] = [:]
+    /// With the seal that each was opened by: a segment that lies about a pack's seal must not stand in the way of one that does not.
+    private var openers: [ObjectID: (seal: PackSeal, opener: BlobOpener)] = [:]
     private var sealed = AlignedBuffer(capacity: 1 << 20)
     private var encoded = AlignedBuffer(capacity: 1 << 20)
 
@@ -186,13 +187,13 @@ public final class BlobReader {
     }
 
     private func opener(for pack: PackRecord) throws -> BlobOpener {
-        if let opener = openers[pack.id] { return opener }
+        if let known = openers[pack.id], known.seal == pack.seal { return known.opener }
         guard let keys = repository.epochKeys(pack.seal.epoch) else {
             throw RepoError.damaged("\(PackObject.key(pack.id))", "its key epoch \(pack.seal.epoch) is unknown")
         }
         let opener = try BlobOpener(seal: pack.seal, keys: keys)
         if openers.count >= 64 { openers.removeAll(keepingCapacity: true) }
-        openers[pack.id] = opener
+        openers[pack.id] = (pack.seal, opener)
         return opener
     }
 }

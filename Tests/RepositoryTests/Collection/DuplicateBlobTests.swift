@@ -41,7 +41,8 @@ import Testing
             if collector.result != nil { return }
             let repository = try world.open()
             // What is gone by now, nobody else would condemn.
-            guard try world.store.stat(PackObject.key(pack)) != nil, try repository.index().condemned.isEmpty else {
+            guard try world.store.stat(PackObject.key(pack)) != nil, try repository.index().condemned.isEmpty
+            else {
                 _ = try collector.finish()
                 continue
             }

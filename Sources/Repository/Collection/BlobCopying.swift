@@ -85,7 +85,8 @@ struct BlobCopying {
     private mutating func copyPack(_ items: ArraySlice<Item>, _ output: PackOutput) throws {
         let pack = marking.packs.uses[Int(items.first!.pack)].pack
         guard let keys = repository.epochKeys(pack.seal.epoch) else {
-            throw RepoError.damaged("\(PackObject.key(pack.id))", "its key epoch \(pack.seal.epoch) is unknown")
+            throw RepoError.damaged(
+                "\(PackObject.key(pack.id))", "its key epoch \(pack.seal.epoch) is unknown")
         }
         let opener = try BlobOpener(seal: pack.seal, keys: keys)
         var entries: [(record: BlobRecord, isTrusted: Bool)] = []

@@ -27,7 +27,8 @@ struct CollectionPlan {
         var small: [Bool: [Int]] = [:]
         for (number, use) in packs.uses.enumerated() where !use.isCondemned {
             if use.liveBlobs == 0 {
-                dead.append(Choice(pack: number, reason: use.isPresent ? "nothing in it is needed" : "it is gone"))
+                dead.append(
+                    Choice(pack: number, reason: use.isPresent ? "nothing in it is needed" : "it is gone"))
                 continue
             }
             guard use.isPresent else { continue }
@@ -53,9 +54,11 @@ struct CollectionPlan {
             unusedBytes -= use.deadBytes
             taken.insert(number)
             let percent = max(1, Int(use.unusedShare * 100))
-            rewritten.append(Choice(pack: number, reason: "\(percent) % of it is not needed; the rest was copied"))
+            rewritten.append(
+                Choice(pack: number, reason: "\(percent) % of it is not needed; the rest was copied"))
         }
-        for (_, numbers) in small.sorted(by: { $1.key && !$0.key }) where numbers.count > Self.smallPackLimit {
+        for (_, numbers) in small.sorted(by: { $1.key && !$0.key }) where numbers.count > Self.smallPackLimit
+        {
             for number in numbers where taken.insert(number).inserted {
                 unusedBytes -= packs.uses[number].deadBytes
                 rewritten.append(Choice(pack: number, reason: "it is small and was put together with others"))

@@ -42,7 +42,9 @@ extension CollectionRun {
 
     /// Step 5, for the own record and for any whose collector did not come to it. Writers are listed after the records were seen.
     private func arm(_ own: [UInt8]?) throws {
-        let unarmed = try GarbageRecord.all(repository).records.filter { $0.writers == nil && $0.swept == nil }
+        let unarmed = try GarbageRecord.all(repository).records.filter {
+            $0.writers == nil && $0.swept == nil
+        }
         guard !unarmed.isEmpty else { return }
         let census = try WriterCensus(repository, own: own, fenceAfter: collector.options.fenceAfter)
         for record in unarmed { try GarbageRecord.add(.writers, record.number, census.others, repository) }
@@ -92,7 +94,9 @@ extension CollectionRun {
         outcome.bytesFreed = bytes
         try journal(
             "prune: delete", subjects: subjects,
-            details: ["\(bytes) bytes", "condemned in " + records.map { "gc/\($0.number)" }.joined(separator: ", ")])
+            details: [
+                "\(bytes) bytes", "condemned in " + records.map { "gc/\($0.number)" }.joined(separator: ", "),
+            ])
     }
 
     /// Step 7: records that nobody can want any more.

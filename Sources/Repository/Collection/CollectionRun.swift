@@ -130,7 +130,9 @@ final class CollectionRun {
         }
     }
 
-    private func describe(_ plan: CollectionPlan, _ unindexed: [StoredObject], _ marking: Marking, except stuck: Set<Int> = []) {
+    private func describe(
+        _ plan: CollectionPlan, _ unindexed: [StoredObject], _ marking: Marking, except stuck: Set<Int> = []
+    ) {
         for choice in plan.dead + plan.rewritten where !stuck.contains(choice.pack) {
             let pack = marking.packs.uses[choice.pack].pack
             outcome.condemned.append(
@@ -138,7 +140,8 @@ final class CollectionRun {
         }
         for object in unindexed {
             outcome.condemned.append(
-                CondemnedPack(object: "\(object.key)", size: object.size, reason: "no index segment names it"))
+                CondemnedPack(object: "\(object.key)", size: object.size, reason: "no index segment names it")
+            )
         }
     }
 
@@ -157,7 +160,8 @@ final class CollectionRun {
         absentPacks.formUnion(packs)
         try journal(
             "prune: condemn", subjects: outcome.condemned.map(\.object),
-            details: ["in gc/\(number)"] + outcome.condemned.map { "\($0.object), \($0.size) bytes: \($0.reason)" })
+            details: ["in gc/\(number)"]
+                + outcome.condemned.map { "\($0.object), \($0.size) bytes: \($0.reason)" })
     }
 
     /// Whether the last marking says all about what may be deleted: no snapshot has appeared since, and no pack was condemned by others, on

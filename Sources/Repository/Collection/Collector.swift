@@ -26,7 +26,8 @@ public struct Collector {
     public func run() throws -> CollectionOutcome {
         guard repository.keys.role == .full else {
             throw RepoError(
-                .refused, "a writer key can add backups and delete none", advice: "Use a full key for 'repo prune'.")
+                .refused, "a writer key can add backups and delete none",
+                advice: "Use a full key for 'repo prune'.")
         }
         guard (0...1).contains(options.maximumUnused) else {
             throw RepoError(.usage, "the share that may stay unused is not between 0 and 100 %")

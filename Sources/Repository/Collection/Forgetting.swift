@@ -92,10 +92,13 @@ public struct Forgetting {
     ///
     /// A hold that was put on since the decision counts. The journal is written before anything is deleted.
     @discardableResult
-    public func apply(_ decisions: [Decision], rules: RetentionRules, stamp: JournalStamp = .now()) throws -> [ObjectID] {
+    public func apply(_ decisions: [Decision], rules: RetentionRules, stamp: JournalStamp = .now()) throws
+        -> [ObjectID]
+    {
         let going = decisions.filter { !$0.isKept }
         return try delete(
-            going.map { ($0.entry.id, $0.reasons.joined(separator: "; ")) }, because: "rules: \(rules)", stamp,
+            going.map { ($0.entry.id, $0.reasons.joined(separator: "; ")) }, because: "rules: \(rules)",
+            stamp,
             whenHeld: { _ in })
     }
 
@@ -104,7 +107,8 @@ public struct Forgetting {
     public func remove(_ ids: [ObjectID], stamp: JournalStamp = .now()) throws {
         for id in ids where try repository.store.stat(SnapshotObject.key(id)) == nil {
             throw RepoError(
-                .notFound, "there is no snapshot \(id.short)", advice: "'repo snapshots' lists what there is.")
+                .notFound, "there is no snapshot \(id.short)", advice: "'repo snapshots' lists what there is."
+            )
         }
         _ = try delete(ids.map { ($0, "named") }, because: "named by id", stamp) { id in
             throw RepoError(
@@ -129,7 +133,8 @@ public struct Forgetting {
         }
         guard !going.isEmpty else { return [] }
         try Journal.append(
-            to: repository.store, by: repository.keys, stamp, action: "forget", subjects: going.map { "\($0.id)" },
+            to: repository.store, by: repository.keys, stamp, action: "forget",
+            subjects: going.map { "\($0.id)" },
             details: [because] + going.map { "\($0.id.short): \($0.reason)" })
         for snapshot in going { try repository.store.delete(SnapshotObject.key(snapshot.id)) }
         return going.map(\.id)

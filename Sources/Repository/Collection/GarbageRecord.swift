@@ -18,7 +18,8 @@ struct GarbageRecord {
     static func key(_ number: Int, _ part: Part) -> StoreKey {
         let digits = String(number)
         return StoreKey(
-            "\(CondemnedPacks.prefix)\(String(repeating: "0", count: max(0, 8 - digits.count)))\(digits)/\(part.rawValue)")
+            "\(CondemnedPacks.prefix)\(String(repeating: "0", count: max(0, 8 - digits.count)))\(digits)/\(part.rawValue)"
+        )
     }
 
     /// All records, by number, and the numbers of those of which only remains are left.

@@ -58,7 +58,8 @@ public struct Holds {
         }
         // Recorded first, so that no hold ends unrecorded.
         try Journal.append(
-            to: repository.store, by: repository.keys, stamp, action: "hold remove", subjects: ["\(snapshot)"])
+            to: repository.store, by: repository.keys, stamp, action: "hold remove", subjects: ["\(snapshot)"]
+        )
         try repository.store.delete(key)
     }
 

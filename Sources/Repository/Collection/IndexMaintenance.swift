@@ -19,7 +19,8 @@ struct IndexMaintenance {
 
     /// Deletes segments that others have replaced and that an interrupted collection left.
     func removeReplaced(_ index: IndexView) throws {
-        let replaced = Set(zip(index.names, index.tables).flatMap { name, table in counts(table) ? table.replaces : [] })
+        let replaced = Set(
+            zip(index.names, index.tables).flatMap { name, table in counts(table) ? table.replaces : [] })
         guard !replaced.isEmpty else { return }
         for object in try repository.store.list(IndexLoader.prefix) {
             guard let id = ObjectID(object.key.description.dropFirst(IndexLoader.prefix.count)),
@@ -72,7 +73,9 @@ struct IndexMaintenance {
         for name in names { try repository.store.delete(StoreKey("\(IndexLoader.prefix)\(name)")) }
     }
 
-    private func merge(_ tables: [IndexTable], replacing names: [ObjectID], without gone: Set<ObjectID>) -> IndexSegment {
+    private func merge(_ tables: [IndexTable], replacing names: [ObjectID], without gone: Set<ObjectID>)
+        -> IndexSegment
+    {
         var packs: [PackRecord] = []
         var numbers: [ObjectID: UInt32] = [:]
         var places: [[UInt32?]] = []
@@ -102,7 +105,8 @@ struct IndexMaintenance {
             var group: [(pack: UInt32, record: BlobRecord)] = []
             for place in found {
                 let table = tables[Int(place.table)]
-                guard let pack = table.pack(at: Int(place.position)), let number = places[Int(place.table)][pack],
+                guard let pack = table.pack(at: Int(place.position)),
+                    let number = places[Int(place.table)][pack],
                     let record = table.record(at: Int(place.position)),
                     !group.contains(where: { $0.pack == number && $0.record.ordinal == record.ordinal })
                 else { continue }

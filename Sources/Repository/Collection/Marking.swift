@@ -94,7 +94,8 @@ struct Marking {
     private static func missing(_ what: String) -> RepoError {
         RepoError(
             .damaged, "\(what), which a snapshot needs, is in no pack that the index names",
-            advice: "Nothing was deleted. Run 'repo check', then 'repo repair index' or 'repo repair snapshots'.")
+            advice:
+                "Nothing was deleted. Run 'repo check', then 'repo repair index' or 'repo repair snapshots'.")
     }
 
     // MARK: Choosing
@@ -201,7 +202,8 @@ struct Marking {
         }
         if let order = isFound.firstIndex(of: false) {
             let digits = String(bases[order].prefix, radix: 16)
-            throw Self.missing("blob \(String(repeating: "0", count: 16 - digits.count))\(digits)…, a delta's base")
+            throw Self.missing(
+                "blob \(String(repeating: "0", count: 16 - digits.count))\(digits)…, a delta's base")
         }
         bases.removeAll(keepingCapacity: true)
     }

@@ -64,7 +64,8 @@ public enum Reachability {
         }
 
         func content(
-            _ content: Content, _ onProblem: (Problem) throws -> Void, _ visit: (BlobID, BlobType) throws -> Bool
+            _ content: Content, _ onProblem: (Problem) throws -> Void,
+            _ visit: (BlobID, BlobType) throws -> Bool
         ) throws {
             switch content {
             case .empty: return

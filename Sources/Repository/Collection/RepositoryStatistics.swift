@@ -87,7 +87,8 @@ public struct RepositoryStatistics: Sendable {
         var owners = BlobOwners(index)
         for (number, entry) in entries.enumerated() {
             let source = names[entry.snapshot.source]!
-            try Reachability.walk(roots: [entry.snapshot.root], repository, onProblem: { throw $0.error }) { id, type in
+            try Reachability.walk(roots: [entry.snapshot.root], repository, onProblem: { throw $0.error }) {
+                id, type in
                 try owners.visit(id, type, snapshot: number, source: source)
             }
         }

@@ -43,7 +43,8 @@ struct WriterCensus {
     func isGone(_ id: [UInt8]) throws -> Bool {
         guard id != own, let lastSign = writers[id], fences[id] == nil else { return true }
         guard try isDead(id, lastSign) else { return false }
-        let fence = SealedRecord.encode(.writer, RecordFields(time: JournalStamp.now().time), by: repository.keys)
+        let fence = SealedRecord.encode(
+            .writer, RecordFields(time: JournalStamp.now().time), by: repository.keys)
         try repository.store.put(WriterRegistration.fenceKey(id), fence, .replace)
         return true
     }
@@ -72,7 +73,8 @@ struct WriterCensus {
     func describe(_ id: [UInt8]) throws -> WaitingWriter {
         let fields = try record(id)
         return WaitingWriter(
-            id: Hexadecimal.encode(id), host: fields?.host ?? "an unknown host", user: fields?.user ?? "an unknown user",
+            id: Hexadecimal.encode(id), host: fields?.host ?? "an unknown host",
+            user: fields?.user ?? "an unknown user",
             processID: fields?.processID ?? 0, lastSign: writers[id] ?? 0)
     }
 

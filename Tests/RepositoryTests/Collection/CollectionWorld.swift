@@ -75,7 +75,8 @@ final class CollectionWorld {
     }
 
     @discardableResult
-    func prune(_ options: CollectionOptions = eager, on other: (any Store)? = nil) throws -> CollectionOutcome {
+    func prune(_ options: CollectionOptions = eager, on other: (any Store)? = nil) throws -> CollectionOutcome
+    {
         try Collector(open(other), options: options).run()
     }
 

@@ -150,7 +150,9 @@ import Testing
         var numbers = SeededNumbers(seed: 7)
         try world.snapshot(["a": numbers.bytes(10_000)])
         // A snapshot that dies before its first index segment.
-        let dying = FaultingStore(world.store) { $0.name.hasPrefix("index/") && $0.kind == .put ? .dieBefore : nil }
+        let dying = FaultingStore(world.store) {
+            $0.name.hasPrefix("index/") && $0.kind == .put ? .dieBefore : nil
+        }
         #expect(throws: (any Error).self) { try world.snapshot(["b": numbers.bytes(10_000)], on: dying) }
         #expect(try world.store.list("packs/").count == 4)
         var patient = CollectionOptions()

@@ -12,7 +12,8 @@ import Testing
         let shared = numbers.bytes(4_000)
         let ofSource = numbers.bytes(3_000)
         let first = try world.snapshot(["a": shared, "b": ofSource], source: "one")
-        let second = try world.snapshot(["a": shared, "b": ofSource, "c": numbers.bytes(2_000)], source: "one")
+        let second = try world.snapshot(
+            ["a": shared, "b": ofSource, "c": numbers.bytes(2_000)], source: "one")
         try world.snapshot(["a": shared], source: "two")
         try world.forget(try world.snapshot(["x": numbers.bytes(3_500)], source: "gone"))
         let statistics = try RepositoryStatistics(try world.open())

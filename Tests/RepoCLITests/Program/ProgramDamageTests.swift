@@ -1,8 +1,8 @@
 import Glibc
 import Testing
 
-/// Wrong credentials, missing repositories, and objects that are not what they were: an exit status that says which, no crash, and
-/// no wrong byte.
+/// Wrong credentials, missing repositories, and objects that are not what they were: an exit status that says
+/// which, no crash, and no wrong byte.
 @Suite("The program on bad input")
 struct ProgramDamageTests {
     @Test("A wrong password is told from a missing repository")
@@ -39,8 +39,8 @@ struct ProgramDamageTests {
         case flipped, truncated, emptied, extended, missing, swapped
     }
 
-    /// Kinds of objects by folder, and what `cat` may exit with when one of them is damaged. A key that does not open is wrong before
-    /// it is damaged; without config there is no repository; a snapshot that is gone is not found.
+    /// Kinds of objects by folder, and what `cat` may exit with when one of them is damaged. A key that does not
+    /// open is wrong before it is damaged; without config there is no repository; a snapshot that is gone is not found.
     struct Kind: Sendable, CustomTestStringConvertible {
         let folder: String
         let statuses: Set<Int32>
@@ -90,7 +90,8 @@ struct ProgramDamageTests {
                     #expect(stream.starts(with: outcome.output), "wrong bytes: \(place)")
                     #expect(!outcome.errors.isEmpty, "\(place)")
                 }
-                // A key that is not in use opens nothing, and nothing is wrong with the rest; a snapshot that is gone leaves no trace.
+                // A key that is not in use opens nothing, and nothing is wrong with the rest; a snapshot that is
+                // gone leaves no trace.
                 if kind.folder != "keys", !(kind.folder == "snapshots" && damage == .missing) {
                     let checked = try folder.program.run("check", "--read-data")
                     #expect(

@@ -1,7 +1,8 @@
 import Glibc
 import Testing
 
-/// A folder with a repository, a cache and a machine key, on which the real program runs; gone when the test ends.
+/// A folder with a repository, a cache and a machine key, on which the real program runs; gone when the test
+/// ends.
 ///
 /// The machine key spares each run the cost of a password's scrypt.
 final class ProgramFolder: Sendable {
@@ -30,7 +31,8 @@ final class ProgramFolder: Sendable {
 
     private static let keyName = "machine.key"
 
-    /// The files of a new repository, by their paths in it, and a machine key: made once, since a password costs a second.
+    /// The files of a new repository, by their paths in it, and a machine key: made once, since a password costs
+    /// a second.
     private static let template = Result {
         var template = Array("/tmp/program-XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)

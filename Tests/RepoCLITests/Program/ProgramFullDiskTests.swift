@@ -16,7 +16,7 @@ struct ProgramFullDiskTests {
             }
         }
 
-        deinit {
+        func unmount() {
             umount2(path, CInt(MNT_DETACH))
             rmdir(path)
         }
@@ -48,6 +48,7 @@ struct ProgramFullDiskTests {
             print("skipped: no file system may be mounted here (\(String(cString: strerror(errno))))")
             return
         }
+        defer { disk.unmount() }
         let folder = try ProgramFolder(repository: "\(disk.path)/repository")
         var random = SeededNumbers(seed: 11)
         var bytes = random.bytes(4 << 20)

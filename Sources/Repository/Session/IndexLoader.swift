@@ -68,7 +68,13 @@ struct IndexLoader {
 
     private func removeStale(_ folder: String, keeping present: Set<String>) {
         guard let names = try? LocalFolder.names(in: folder) else { return }
-        for name in names where name.utf8.count == 64 && !present.contains(name) { unlink("\(folder)/\(name)") }
+        // A table of the last hour may belong to a process that has just stored its segment and not been listed yet.
+        let limit = time(nil) - 3600
+        for name in names where name.utf8.count == 64 && !present.contains(name) {
+            var status = stat()
+            let path = "\(folder)/\(name)"
+            if stat(path, &status) == 0, status.st_mtim.tv_sec < limit { unlink(path) }
+        }
     }
 }
 

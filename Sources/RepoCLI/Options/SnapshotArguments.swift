@@ -23,7 +23,7 @@ struct SnapshotArguments: ParsableArguments {
     @Flag(name: .customLong("dry-run"), help: "Read everything, store nothing, and say what would be added.")
     var isDryRun = false
 
-    @Flag(help: "Afterwards read everything of the snapshot back from the repository.")
+    @Flag(help: "Afterwards read back from the repository what this snapshot added.")
     var verify = false
 
     @Option(help: ArgumentHelp("zstd's level, 1 to 19.", valueName: "level"))

@@ -27,6 +27,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CB2", pkgConfig: "libb2", providers: [.apt(["libb2-dev"])]),
+        .systemLibrary(name: "CPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CLinux"),
         .target(name: "CBlake2Lanes", cSettings: [.unsafeFlags(["-O3"])]),
 
@@ -40,18 +41,37 @@ let package = Package(
         .target(
             name: "Repository", dependencies: ["RepoBase", "BlobEngine", "Storage", "Policy", "CLinux"],
             swiftSettings: strict),
+        .target(name: "PostgresFormats", dependencies: ["RepoBase"], swiftSettings: hot),
         .target(
-            name: "Ingest", dependencies: ["RepoBase", "Repository", "CLinux"], swiftSettings: strict),
+            name: "PostgresClient", dependencies: ["RepoBase", "PostgresFormats", "CPQ"], swiftSettings: strict),
+        .target(
+            name: "Ingest",
+            dependencies: ["RepoBase", "Repository", "PostgresFormats", "PostgresClient", "CLinux"],
+            swiftSettings: strict),
+        .target(
+            name: "WALArchive",
+            dependencies: [
+                "RepoBase", "BlobEngine", "Storage", "Repository", "PostgresFormats", "PostgresClient", "Policy", "CLinux",
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Recovery",
+            dependencies: [
+                "RepoBase", "Storage", "Repository", "PostgresFormats", "PostgresClient", "WALArchive", "Policy", "CLinux",
+            ],
+            swiftSettings: strict),
         .target(
             name: "RepoCLI",
             dependencies: [
                 "RepoBase", "BlobEngine", "Storage", "Repository", "Ingest", "Policy", "CLinux",
+                "PostgresFormats", "PostgresClient", "WALArchive", "Recovery",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: strict),
         .executableTarget(name: "repo", dependencies: ["RepoCLI"], swiftSettings: strict),
         .target(name: "StorageTesting", dependencies: ["Storage", "RepoBase"], swiftSettings: strict),
+        .target(name: "PostgresTesting", dependencies: ["RepoBase", "PostgresFormats"], swiftSettings: strict),
 
         .testTarget(name: "RepoBaseTests", dependencies: ["RepoBase"]),
         .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "RepoBase", "CBlake2Lanes", "CB2"]),
@@ -59,9 +79,20 @@ let package = Package(
         .testTarget(name: "RepositoryTests",
             dependencies: ["Repository", "BlobEngine", "Storage", "StorageTesting", "RepoBase", "Policy"],
             resources: [.copy("Fixtures")]),
-        .testTarget(name: "IngestTests", dependencies: ["Ingest", "Repository", "StorageTesting", "CLinux"]),
+        .testTarget(
+            name: "PostgresFormatsTests", dependencies: ["PostgresFormats", "PostgresTesting", "RepoBase"]),
+        .testTarget(name: "PostgresClientTests", dependencies: ["PostgresClient", "PostgresFormats", "PostgresTesting", "RepoBase"]),
+        .testTarget(
+            name: "IngestTests",
+            dependencies: ["Ingest", "Repository", "StorageTesting", "PostgresFormats", "PostgresClient", "PostgresTesting", "CLinux"]),
+        .testTarget(
+            name: "WALArchiveTests",
+            dependencies: ["WALArchive", "Repository", "StorageTesting", "PostgresFormats", "PostgresTesting", "RepoBase", "Storage"]),
+        .testTarget(
+            name: "RecoveryTests",
+            dependencies: ["Recovery", "WALArchive", "Ingest", "Repository", "StorageTesting", "PostgresFormats", "PostgresTesting", "RepoBase"]),
         .testTarget(
             name: "PolicyTests", dependencies: ["Policy"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "RepoCLITests", dependencies: ["RepoCLI", "Policy", "RepoBase"], exclude: ["Golden"]),
+        .testTarget(name: "RepoCLITests", dependencies: ["RepoCLI", "Policy", "RepoBase", "PostgresTesting"], exclude: ["Golden"]),
     ]
 )

@@ -34,6 +34,7 @@ extension Snapshot {
                 $0.varint(UInt64(started.nanoseconds))
             }
         }
+        if !facts.isEmpty { writer.field(27) { $0.raw(facts) } }
         return writer.bytes
     }
 
@@ -73,6 +74,7 @@ extension Snapshot {
                     seconds: try field.zigzag(),
                     nanoseconds: UInt32(try field.varint(atMost: 999_999_999, "a count of nanoseconds")))
             case 25: snapshot.arguments.append(Array(try field.raw(field.remaining)))
+            case 27: snapshot.facts = Array(try field.raw(field.remaining))
             default: return false
             }
             return true

@@ -30,6 +30,8 @@ public struct Snapshot: Hashable, Sendable {
     public var started: FileTime?
     /// The command whose output it holds.
     public var arguments: [[UInt8]] = []
+    /// What a source of a database knows of it, in that source's own bytes (format.md, 7.2); empty for others.
+    public var facts: [UInt8] = []
 
     public static let problemLimit = 1000
 

@@ -1,0 +1,60 @@
+import PostgresFormats
+import RepoBase
+import Testing
+
+@Suite("Facts about clusters and segments")
+struct FactsTests {
+    @Test("a cluster's facts read as they were written")
+    func cluster() throws {
+        var facts = ClusterFacts(
+            method: .physical, systemIdentifier: 7_123_456_789_012_345_678, serverVersion: 150_018,
+            startTime: FileTime(seconds: 1_760_000_000, nanoseconds: 5), stopTime: FileTime(seconds: 1_760_000_100, nanoseconds: 0))
+        facts.timeline = 3
+        facts.start = LogSequenceNumber(0x16_B374_D848)
+        facts.stop = LogSequenceNumber(0x16_B374_FFFF)
+        facts.segmentSize = WALSegmentSize(bytes: 1 << 20)!
+        facts.hasChecksums = true
+        facts.tablespaces = [.init(oid: 16_400, location: "/srv/space")]
+        facts.settings = ["max_connections": "100", "wal_level": "replica"]
+        facts.label = "nightly"
+        facts.databases = [.init(name: "shop", bytes: 1 << 30, rowCounts: [.init(schema: "public", table: "orders", rows: 7)])]
+        #expect(try ClusterFacts(facts.encoded(), object: "it") == facts)
+    }
+
+    @Test("a segment's facts read as they were written")
+    func segment() throws {
+        #expect(try WALFacts(WALFacts().encoded(), object: "it") == WALFacts())
+        var facts = WALFacts()
+        facts.firstRecord = LogSequenceNumber(0x100_0028)
+        facts.endOfRecords = LogSequenceNumber(0x1FF_FFF8)
+        facts.transactionEnds = 5
+        facts.earliestEnd = PostgresTime(microseconds: -7)
+        facts.latestEnd = PostgresTime(microseconds: 9)
+        facts.lastEnd = PostgresTime(microseconds: 8)
+        facts.lowestTransaction = 730
+        facts.highestTransaction = 741
+        facts.restorePoints = [
+            .init(position: LogSequenceNumber(1), end: LogSequenceNumber(2), time: PostgresTime(microseconds: 3), name: "before")
+        ]
+        facts.checkpoints = [
+            .init(
+                position: LogSequenceNumber(4), redo: LogSequenceNumber(3), time: PostgresTime(microseconds: 6), timeline: 2,
+                isShutdown: true)
+        ]
+        facts.switchRecord = LogSequenceNumber(5)
+        facts.openRecord = .init(position: LogSequenceNumber(0x1FF_FFF8), head: [1, 2, 3, 4, 5, 6, 7, 8])
+        facts.continuation = .init(remaining: 77, head: [9])
+        facts.isTruncated = true
+        #expect(try WALFacts(facts.encoded(), object: "it") == facts)
+    }
+
+    @Test("facts that are cut short are damage", arguments: 1..<40)
+    func cut(count: Int) {
+        let bytes = ClusterFacts(
+            method: .logical, systemIdentifier: 1, serverVersion: 150_018, startTime: FileTime(seconds: 0, nanoseconds: 0),
+            stopTime: FileTime(seconds: 0, nanoseconds: 0)
+        ).encoded()
+        guard count < bytes.count else { return }
+        #expect(throws: RepoError.self) { try ClusterFacts(Array(bytes[..<count]), object: "it") }
+    }
+}

@@ -78,6 +78,10 @@ struct RestoreCommand: RepoSubcommand {
         for problem in result.problems {
             context.warn("\(RawPath.describe(problem.path)): \(problem.message)")
         }
+        if result.ownersLeft > 0 {
+            context.warn(
+                "\(NumberText.grouped(result.ownersLeft)) entries belong to you and not to their recorded owners: only root can give files away")
+        }
         let seconds = (ContinuousClock.now - started) / .seconds(1)
         let summary = RestoreSummary(entry, target, result, seconds: seconds, isDryRun: isDryRun)
         if context.options.json {

@@ -110,6 +110,8 @@ public struct RestoreResult: Hashable, Sendable {
     public var problems: [RestoreProblem]
     /// All of them.
     public var metadataProblemCount: UInt64
+    /// Entries that belong to whoever restored them instead of their recorded owners, since only root may give files away.
+    public var ownersLeft: UInt64 = 0
 
     public static let metadataProblemLimit = 1000
 

@@ -62,7 +62,8 @@ public final class Restorer: Sendable {
             }
             let problems = work.problems
             return RestoreResult(
-                counts: progress, problems: problems.list, metadataProblemCount: problems.metadataCount)
+                counts: progress, problems: problems.list, metadataProblemCount: problems.metadataCount,
+                ownersLeft: work.metadata.ownersLeft.withLock { $0 })
         }
     }
 }

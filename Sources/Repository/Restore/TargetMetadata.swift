@@ -6,8 +6,20 @@ import RepoBase
 /// special bits; then extended attributes, then the mode, whose group bits are an ACL's mask; times last.
 struct TargetMetadata: Sendable {
     private let owners: OwnerNumbers
+    /// Entries whose owner was left as it is: only who has CAP_CHOWN gives files away (chown(2)). Whoever else restores gets files of their own, which is
+    /// counted and not a problem of each file.
+    let ownersLeft = Monitor<UInt64>(0)
 
     init(_ owners: OwnerNumbers) { self.owners = owners }
+
+    /// What to report of a change of owner that failed with `errno`.
+    private func ownerFailure(_ user: uid_t, _ group: gid_t) -> String? {
+        guard errno != EPERM else {
+            ownersLeft.withLock { $0 += 1 }
+            return nil
+        }
+        return Self.failure("owner \(user):\(group)")
+    }
 
     /// Whether the file has all of it, as far as its status tells; extended attributes are not looked at.
     func isAsRecorded(_ status: stat, _ metadata: FileMetadata) -> Bool {
@@ -24,7 +36,7 @@ struct TargetMetadata: Sendable {
         _ = fstat(descriptor, &status)
         let (user, group) = (owners.user(metadata), owners.group(metadata))
         if status.st_uid != user || status.st_gid != group, fchown(descriptor, user, group) != 0 {
-            failures.append(Self.failure("owner \(user):\(group)"))
+            if let failure = ownerFailure(user, group) { failures.append(failure) }
             permissions &= ~(S_ISUID | S_ISGID)
         }
         if removesOthers { Self.removeAttributes(descriptor, except: metadata.extendedAttributes) }
@@ -51,7 +63,7 @@ struct TargetMetadata: Sendable {
             if status.st_uid != user || status.st_gid != group,
                 fchownat(directory, name, user, group, AT_SYMLINK_NOFOLLOW) != 0
             {
-                failures.append(Self.failure("owner \(user):\(group)"))
+                if let failure = ownerFailure(user, group) { failures.append(failure) }
             }
         }
         // Links are reached through /proc, since calls for attributes take paths only.
@@ -83,7 +95,7 @@ struct TargetMetadata: Sendable {
         if status.st_uid != user || status.st_gid != group,
             fchownat(handle.descriptor, "", user, group, LINUX_AT_EMPTY_PATH) != 0
         {
-            failures.append(Self.failure("owner \(user):\(group)"))
+            if let failure = ownerFailure(user, group) { failures.append(failure) }
             permissions &= ~(S_ISUID | S_ISGID)
         }
         let path = "/proc/self/fd/\(handle.descriptor)"

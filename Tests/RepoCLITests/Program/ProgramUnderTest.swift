@@ -24,6 +24,7 @@ struct ProgramUnderTest: Sendable {
     /// Where outputs are kept while a run lasts, and the home directory of the program.
     let folder: String
     private(set) var environment: [String: String]
+    private var launcher: [String] = []
 
     init(folder: String, environment: [String: String] = [:]) {
         self.folder = folder
@@ -37,6 +38,13 @@ struct ProgramUnderTest: Sendable {
     func with(_ changes: [String: String?]) throws -> ProgramUnderTest {
         var program = self
         for (name, value) in changes { program.environment[name] = value }
+        return program
+    }
+
+    /// The same, started by another program that runs what follows its own arguments.
+    func through(_ command: [String]) -> ProgramUnderTest {
+        var program = self
+        program.launcher = command
         return program
     }
 
@@ -87,12 +95,12 @@ struct ProgramUnderTest: Sendable {
         for (number, descriptor) in ([ends[1]] + outputs).enumerated() {
             posix_spawn_file_actions_adddup2(&actions, descriptor, CInt(number))
         }
-        var arguments: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
+        var arguments: [UnsafeMutablePointer<CChar>?] = (launcher + [program] + arguments).map { strdup($0) } + [nil]
         var variables: [UnsafeMutablePointer<CChar>?] =
             environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for pointer in arguments + variables { free(pointer) } }
         var process: pid_t = 0
-        let status = posix_spawn(&process, program, &actions, nil, &arguments, &variables)
+        let status = posix_spawn(&process, (launcher + [program])[0], &actions, nil, &arguments, &variables)
         close(ends[1])
         try #require(status == 0, "\(String(cString: strerror(status)))")
         return RunningProgram(process: process, input: ends[0], output: outputs[0], errors: outputs[1])

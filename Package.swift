@@ -30,6 +30,7 @@ let package = Package(
         .systemLibrary(name: "CPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CLinux"),
         .target(name: "CBlake2Lanes", cSettings: [.unsafeFlags(["-O3"])]),
+        .target(name: "CChecksums", cSettings: [.unsafeFlags(["-O3"])]),
 
         .target(name: "RepoBase", dependencies: ["CLinux"], swiftSettings: hot),
         .target(
@@ -41,7 +42,7 @@ let package = Package(
         .target(
             name: "Repository", dependencies: ["RepoBase", "BlobEngine", "Storage", "Policy", "CLinux"],
             swiftSettings: strict),
-        .target(name: "PostgresFormats", dependencies: ["RepoBase"], swiftSettings: hot),
+        .target(name: "PostgresFormats", dependencies: ["RepoBase", "CChecksums"], swiftSettings: hot),
         .target(
             name: "PostgresClient", dependencies: ["RepoBase", "PostgresFormats", "CPQ"], swiftSettings: strict),
         .target(
@@ -80,7 +81,7 @@ let package = Package(
             dependencies: ["Repository", "BlobEngine", "Storage", "StorageTesting", "RepoBase", "Policy"],
             resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "PostgresFormatsTests", dependencies: ["PostgresFormats", "PostgresTesting", "RepoBase"]),
+            name: "PostgresFormatsTests", dependencies: ["PostgresFormats", "PostgresTesting", "RepoBase", "CChecksums"]),
         .testTarget(name: "PostgresClientTests", dependencies: ["PostgresClient", "PostgresFormats", "PostgresTesting", "RepoBase"]),
         .testTarget(
             name: "IngestTests",

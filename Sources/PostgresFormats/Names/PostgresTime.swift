@@ -14,8 +14,16 @@ public struct PostgresTime: Hashable, Comparable, Sendable {
         microseconds = (time.seconds - Self.epoch) * 1_000_000 + Int64(time.nanoseconds / 1000)
     }
 
+    /// From a `pg_time_t`; one that has no `TimestampTz` becomes the nearest that there is.
+    init(unixSeconds: Int64) {
+        let (seconds, below) = unixSeconds.subtractingReportingOverflow(Self.epoch)
+        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)
+        microseconds = below || overflow ? (unixSeconds < 0 ? .min : .max) : product
+    }
+
     public var fileTime: FileTime {
-        let seconds = microseconds >= 0 ? microseconds / 1_000_000 : -((-microseconds + 999_999) / 1_000_000)
+        // The floor, without a step that overflows: a hostile record can hold any number.
+        let seconds = microseconds / 1_000_000 - (microseconds % 1_000_000 < 0 ? 1 : 0)
         return FileTime(seconds: seconds + Self.epoch, nanoseconds: UInt32(microseconds - seconds * 1_000_000) * 1000)
     }
 

@@ -18,6 +18,7 @@ let package = Package(
         .executable(name: "repo", targets: ["repo"]),
         .library(name: "BlobEngine", targets: ["BlobEngine", "RepoBase"]),
         .library(name: "Repository", targets: ["Repository", "Ingest", "Storage", "Policy"]),
+        .library(name: "PostgresFormats", targets: ["PostgresFormats"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -33,28 +33,24 @@ public struct TimelineHistory: Hashable, Sendable {
         self.ancestors = ancestors
     }
 
-    /// Reads a history file as PostgreSQL does: empty lines and what follows a `#` are comments.
+    /// Reads a history file as PostgreSQL does: empty lines and lines that begin with a `#` do not count, nor does what follows the position.
     ///
-    /// Throws `.damaged`, naming `object`, for what PostgreSQL refuses, and for what it would read as something else: bytes that are no text, and
-    /// a line that does not end.
+    /// Throws `.damaged`, naming `object`, for what PostgreSQL refuses, and for what it would misread: a last line that does not end may have
+    /// lost digits, and ends that descend belong to no history.
     public init(_ bytes: [UInt8], timeline: UInt32, object: String) throws(RepoError) {
         guard timeline > 0 else { throw .damagedLog(object, "a timeline cannot be 0") }
         guard bytes.count <= Self.sizeLimit else { throw .damagedLog(object, "it has \(bytes.count) bytes, too many for a history") }
-        guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
-            throw .damagedLog(object, "it is not a text")
-        }
         guard bytes.isEmpty || bytes.last == UInt8(ascii: "\n") else { throw .damagedLog(object, "its last line does not end") }
         var ancestors: [Ancestor] = []
-        for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let content = line.drop { $0 == " " || $0 == "\t" || $0 == "\r" }
-            if content.isEmpty || content.hasPrefix("#") { continue }
-            let parts = content.split(separator: "\t", maxSplits: 2, omittingEmptySubsequences: false)
-            guard parts.count >= 2, parts[0].utf8.allSatisfy({ (0x30...0x39).contains($0) }), let ancestor = UInt32(parts[0]), ancestor > 0,
-                let end = LogSequenceNumber(parts[1].trimmingSuffix(while: { $0 == " " || $0 == "\r" }))
-            else { throw .damagedLog(object, "line \(number + 1) is not a timeline and a position") }
+        for (number, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+            // The reason may quote the name of a restore point in any encoding.
+            let words = line.split(maxSplits: 2, omittingEmptySubsequences: true) { $0 == 0x20 || (0x09...0x0D).contains($0) }
+            guard let first = words.first, first.first != UInt8(ascii: "#") else { continue }
+            guard first.allSatisfy({ (0x30...0x39).contains($0) }), let ancestor = UInt32(String(decoding: first, as: UTF8.self)), ancestor > 0,
+                words.count >= 2, let end = LogSequenceNumber(String(decoding: words[1], as: UTF8.self))
+            else { throw .damagedLog(object, "line \(number + 1) does not begin with a timeline and a position") }
             ancestors.append(
-                Ancestor(
-                    timeline: ancestor, end: end, reason: parts.count > 2 ? String(parts[2].trimmingSuffix(while: { $0 == "\r" })) : ""))
+                Ancestor(timeline: ancestor, end: end, reason: words.count > 2 ? String(decoding: words[2], as: UTF8.self) : ""))
         }
         if let fault = Self.fault(ancestors, of: timeline) { throw .damagedLog(object, fault) }
         self.timeline = timeline
@@ -132,13 +128,5 @@ public struct TimelineHistory: Hashable, Sendable {
         // The timeline that `newest` was left for.
         let index = newest.flatMap { ancestors.firstIndex(of: $0) }.map { $0 + 1 } ?? 0
         return WALSegment(timeline: index < ancestors.count ? ancestors[index].timeline : timeline, number: number)
-    }
-}
-
-extension Substring {
-    fileprivate func trimmingSuffix(while condition: (Character) -> Bool) -> Substring {
-        var rest = self
-        while let last = rest.last, condition(last) { rest.removeLast() }
-        return rest
     }
 }

@@ -1,5 +1,6 @@
 @testable import BlobEngine
 import Glibc
+@testable import PostgresFormats
 import RepoBase
 @testable import Repository
 
@@ -7,6 +8,7 @@ import RepoBase
 /// input and the format's limits allow.
 enum FuzzTarget: String, CaseIterable {
     case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, zstd, delta
+    case segment, control, manifest, history, label, facts
 
     static let chosen: FuzzTarget = {
         let name = getenv("FUZZ_TARGET").map { String(cString: $0) } ?? ""
@@ -49,6 +51,7 @@ enum FuzzTarget: String, CaseIterable {
         case .record: _ = try? RecordFields(bytes, object: "record")
         case .zstd: decode(bytes, .zstd)
         case .delta: decode(bytes, .delta)
+        case .segment, .control, .manifest, .history, .label, .facts: runPostgres(bytes)
         }
     }
 

@@ -49,13 +49,14 @@ public enum WALBoundary: Hashable, Sendable {
         _ open: WALFacts.OpenRecord, _ continuation: WALFacts.Continuation, later: inout some IteratorProtocol<WALFacts>,
         start: LogSequenceNumber, size: WALSegmentSize, version: WALVersion, blockSize: Int
     ) -> WALBoundary {
-        guard open.position < start, open.head.count >= 8 else {
+        guard open.position < start, start.value - open.position.value <= UInt64(size.bytes), open.head.count >= 8 else {
             return .contradiction("the record at \(open.position) does not reach \(start)")
         }
         let total = open.head.withUnsafeBytes { UInt64($0.u32(0)) }
-        guard total > UInt64(continuation.remaining), total - UInt64(continuation.remaining) >= open.head.count else {
+        let held = WALLayout.bytes(from: open.position.value, to: start.value, blockSize: blockSize)
+        guard total == held + UInt64(continuation.remaining), UInt64(open.head.count) <= held else {
             return .contradiction(
-                "the record at \(open.position) has \(total) bytes, and \(continuation.remaining) of them follow at \(start)")
+                "the record at \(open.position) has \(total) bytes, \(held) of them before \(start), and \(continuation.remaining) follow")
         }
         // Segments between hold nothing but this record.
         let capacity = WALLayout.capacity(segmentSize: size.bytes, blockSize: blockSize)
@@ -73,7 +74,7 @@ public enum WALBoundary: Hashable, Sendable {
         let end = LogSequenceNumber(
             WALLayout.position(after: remaining, in: begin, segmentSize: size.bytes, blockSize: blockSize))
         // The two heads are one piece where the first holds all that its segment has of the record.
-        let isWhole = total - UInt64(continuation.remaining) == UInt64(open.head.count)
+        let isWhole = held == UInt64(open.head.count)
         let head = isWhole ? open.head + continuation.head : open.head
         return head.withUnsafeBytes { bytes in
             guard bytes.count >= WALRecord.headerSize else { return .unknown(position: open.position) }

@@ -14,6 +14,13 @@ enum WALLayout {
         return (start + (pages + 1) * UInt64(blockSize) + UInt64(WALPageHeader.shortSize) + within + 7) & ~7
     }
 
+    /// How many bytes of a record that begins at `position` lie before `end`, a later segment's beginning, in the segment that holds `position`.
+    static func bytes(from position: UInt64, to end: UInt64, blockSize: Int) -> UInt64 {
+        let page = UInt64(blockSize)
+        let pageEnd = (position / page + 1) * page
+        return pageEnd - position + (end - pageEnd) / page * (page - UInt64(WALPageHeader.shortSize))
+    }
+
     /// How many bytes of records a segment has room for.
     static func capacity(segmentSize: Int, blockSize: Int) -> UInt64 {
         UInt64(segmentSize / blockSize) * UInt64(blockSize - WALPageHeader.shortSize)

@@ -50,8 +50,11 @@ public enum WALSegmentReader {
         if end == .full, let pending = reader.pending, let position = pending.position {
             facts.openRecord = .init(position: LogSequenceNumber(position), head: Array(reader.scratch.prefix(WALFacts.edgeLimit)))
         } else if isBroken, let first = reader.firstRecord, reader.previous.map({ $0 < first }) ?? true {
-            // What looked like the first record is none.
+            // What looked like the first record is none, and with no record behind it nothing vouches for the rest of the one before.
             facts.firstRecord = nil
+            facts.endOfRecords = nil
+        } else if isBroken, reader.firstRecord == nil {
+            facts.endOfRecords = nil
         }
         return WALSegmentContents(
             identity: identity, facts: facts, end: end, highestTimeline: max(reader.timeline, collector.namedTimeline),

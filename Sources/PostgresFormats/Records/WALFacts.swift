@@ -3,9 +3,11 @@
 public struct WALFacts: Hashable, Sendable {
     /// Where the first record that begins in this segment begins; nil when none does.
     public var firstRecord: LogSequenceNumber?
-    /// Behind the last whole record that ends in this segment; nil when none does.
+    /// Behind the last record that ends in this segment, one that began earlier among them; nil when none does. A record that gives up the
+    /// rest of the segment ends with the segment. In a file in which the log ends, only whole records count, and one from before that a whole
+    /// record follows.
     public var endOfRecords: LogSequenceNumber?
-    /// Commits and aborts, prepared ones too, whose records end in this segment.
+    /// Commits and aborts, prepared ones too, whose records begin and end in this segment; `WALBoundary` knows of those between two.
     public var transactionEnds: UInt64 = 0
     /// The earliest and the latest time in those records; commit times do not ascend with positions.
     public var earliestEnd: PostgresTime?

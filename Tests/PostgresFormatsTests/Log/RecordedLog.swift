@@ -10,11 +10,24 @@ struct RecordedLog: Sendable {
     var files: [String: [UInt8]] = [:]
     /// What pg_waldump lists, of the whole of timeline 1, in order.
     var records: [DumpedRecord] = []
+    /// And of timeline 2, from its first segment's beginning on, which is a copy of timeline 1's.
+    var laterRecords: [DumpedRecord] = []
     /// pg_control of the server when it was stopped, and what pg_controldata says of it.
     var control: [UInt8] = []
     var controlData: [String: String] = [:]
-    /// Position where a second server, promoted, left timeline 1.
-    var history: [UInt8] = []
+    /// A base backup: its manifest, label, and files with their sizes and SHA-256, by path.
+    var manifest: [UInt8] = []
+    var manifestDigest: [UInt8] = []
+    var label: [UInt8] = []
+    var tablespaceMap: [UInt8] = []
+    var backupFiles: [String: (size: Int, bytes: [UInt8])] = [:]
+    /// Files of relations of the stopped server, by path.
+    var relations: [String: [UInt8]] = [:]
+    /// What was done to them then, and what `pg_checksums --check` said of it.
+    var flips: [(path: String, offset: Int)] = []
+    var checksumReport = ""
+    /// How pg_verifybackup judged each change to the backup, by the change's name.
+    var verdicts: [String: String] = [:]
 
     var segments: [String] { files.keys.filter { $0.utf8.count == 24 && $0.hasPrefix("00000001") }.sorted() }
     var laterSegments: [String] { files.keys.filter { $0.utf8.count == 24 && $0.hasPrefix("00000002") }.sorted() }
@@ -93,26 +106,114 @@ struct RecordedLog: Sendable {
         try server.start()
         try server.sql("SELECT pg_create_restore_point('after the crash')")
         try server.sql("SELECT pg_switch_wal()")
+        var log = RecordedLog()
+        let space = folder + "/a\\space"
+        try PostgresServer.run(["/bin/mkdir", space])
+        try server.sql("CREATE TABLESPACE s LOCATION E'\(folder)/a\\\\space'")
+        let answer = try server.sql("SELECT pg_backup_start('map', true); SELECT 'MAP' || spcmapfile FROM pg_backup_stop(false)")
+        log.tablespaceMap = Array(answer[answer.firstRange(of: "MAP")!.upperBound...].utf8)
+        if log.tablespaceMap.last != UInt8(ascii: "\n") { log.tablespaceMap.append(UInt8(ascii: "\n")) }
+        try server.sql("DROP TABLESPACE s")
         let copy = folder + "/copy"
         try PostgresServer.run(
-            [PostgresServer.binaries + "/pg_basebackup", "-d", server.connectionString, "-D", copy, "-c", "fast", "-X", "none"])
+            [
+                PostgresServer.binaries + "/pg_basebackup", "-d", server.connectionString, "-D", copy, "-c", "fast", "-X", "stream", "-R",
+                "-l", "two\nlines",
+            ])
+        try log.keepBackup(copy)
+        let standby = try PostgresServer(
+            adopting: copy,
+            settings: [
+                "primary_conninfo = 'host=\(server.folder) user=postgres'",
+                "archive_command = 'test -f \(archive)/%f || cp %p \(archive)/%f'",
+            ])
+        defer { standby.remove() }
+        try standby.start()
         try server.sql("INSERT INTO t SELECT i, 'behind' FROM generate_series(1, 100) i")
-        let target = try server.sql("SELECT pg_current_wal_insert_lsn()")
+        let reached = try server.sql("SELECT pg_current_wal_insert_lsn()")
+        try standby.sql(
+            "DO $$ BEGIN WHILE pg_last_wal_replay_lsn() < '\(reached)' LOOP PERFORM pg_sleep(0.02); END LOOP; END $$")
+        try standby.promote()
         try server.sql("INSERT INTO t SELECT i, repeat('abandoned', 20) FROM generate_series(1, 3000) i; SELECT pg_switch_wal();")
         try server.sql("CHECKPOINT")
         try server.stop()
-        var log = RecordedLog()
+        try standby.sql("INSERT INTO t SELECT i, 'new' FROM generate_series(1, 4000) i; SELECT pg_create_restore_point('new timeline');")
+        try standby.sql("SELECT pg_switch_wal()")
+        try standby.sql("INSERT INTO t SELECT i, repeat('newer', 30) FROM generate_series(1, 9000) i; SELECT pg_switch_wal();")
+        try standby.stop()
         log.control = try read(server.data + "/global/pg_control")
         log.controlData = try dictionary(PostgresServer.run([PostgresServer.binaries + "/pg_controldata", server.data]))
-        try promote(copy, to: target, archive: archive, settings: settings)
         for name in try PostgresServer.run(["/bin/ls", archive]).split(separator: "\n") {
             log.files[String(name)] = try read(archive + "/\(name)")
         }
-        log.history = log.files["00000002.history"] ?? []
         let dump = try PostgresServer.run(
             ["/usr/bin/env", "TZ=UTC", PostgresServer.binaries + "/pg_waldump", "-p", archive, log.segments.first!, log.segments.last!])
         log.records = dump.split(separator: "\n").compactMap { DumpedRecord($0) }
+        let later = try PostgresServer.run(
+            [
+                "/usr/bin/env", "TZ=UTC", PostgresServer.binaries + "/pg_waldump", "-t", "2", "-p", archive, log.laterSegments.first!,
+                log.laterSegments.last!,
+            ])
+        log.laterRecords = later.split(separator: "\n").compactMap { DumpedRecord($0) }
+        try log.flipPages(server.data)
         return log
+    }
+
+    /// Keeps what the tests of manifest and label need, and asks pg_verifybackup about a few changes.
+    private mutating func keepBackup(_ folder: String) throws {
+        manifest = try Self.read(folder + "/backup_manifest")
+        label = try Self.read(folder + "/backup_label")
+        for line in try PostgresServer.run(["/usr/bin/find", folder, "-type", "f"]).split(separator: "\n") {
+            let path = String(line.dropFirst(folder.utf8.count + 1))
+            let bytes = try Self.read(String(line))
+            backupFiles[path] = (bytes.count, bytes)
+        }
+        // The manifest's own checksum is over all but its last line.
+        let covered = folder + "/covered"
+        _ = try PostgresServer.run(["/bin/sh", "-c", "head -n -1 \(folder)/backup_manifest > \(covered)"])
+        manifestDigest = Hexadecimal.bytes(Array(try PostgresServer.run(["/usr/bin/sha256sum", covered]).utf8.prefix(64))) ?? []
+        _ = try PostgresServer.run(["/bin/rm", covered])
+        for (name, change, undo) in [
+            ("none", "true", "true"),
+            ("added", "touch \(folder)/base/1/extra", "rm \(folder)/base/1/extra"),
+            ("gone", "mv \(folder)/PG_VERSION \(folder)/../v", "mv \(folder)/../v \(folder)/PG_VERSION"),
+            ("longer", "cp -p \(folder)/PG_VERSION \(folder)/../v; echo >> \(folder)/PG_VERSION", "mv \(folder)/../v \(folder)/PG_VERSION"),
+            (
+                "changed", "cp -p \(folder)/PG_VERSION \(folder)/../v; printf '16\\n' > \(folder)/PG_VERSION",
+                "mv \(folder)/../v \(folder)/PG_VERSION"
+            ),
+            ("ignored", "touch \(folder)/recovery.signal", "rm \(folder)/recovery.signal"),
+        ] {
+            _ = try PostgresServer.run(["/bin/sh", "-c", change])
+            do {
+                verdicts[name] = try PostgresServer.run([PostgresServer.binaries + "/pg_verifybackup", "-n", folder])
+            } catch let error as RepoError { verdicts[name] = error.message }
+            _ = try PostgresServer.run(["/bin/sh", "-c", undo])
+        }
+    }
+
+    /// Keeps the relations of a stopped server, then changes some pages on disk and asks pg_checksums.
+    private mutating func flipPages(_ data: String) throws {
+        for line in try PostgresServer.run(["/usr/bin/find", data + "/base", data + "/global", "-type", "f", "-size", "+0"])
+            .split(separator: "\n")
+        {
+            let path = String(line.dropFirst(data.utf8.count + 1))
+            if RelationFile(path: path) != nil { relations[path] = try Self.read(String(line)) }
+        }
+        for (index, path) in relations.keys.filter({ relations[$0]!.count >= 4 * 8192 }).sorted().prefix(40).enumerated() {
+            // Each in another part of its page, the checksum itself among them, but not where a new page is told from others.
+            let place = [9, 0, 4, 20, 8191, 4096, 8, 700][index % 8]
+            flips.append((path, index % 4 * 8192 + place))
+        }
+        for flip in flips {
+            guard let stream = fopen("\(data)/\(flip.path)", "r+") else { continue }
+            fseek(stream, flip.offset, SEEK_SET)
+            fputc(Int32(relations[flip.path]![flip.offset] ^ 0x10), stream)
+            fclose(stream)
+        }
+        do { checksumReport = try PostgresServer.run([PostgresServer.binaries + "/pg_checksums", "--check", "-D", data]) } catch let error as RepoError {
+            checksumReport = error.message
+        }
     }
 
     /// Work of every kind that the log tells apart.
@@ -144,24 +245,6 @@ struct RecordedLog: Sendable {
         // Small commits over several segments, so that some cross a boundary.
         try server.sql("DO $$ BEGIN FOR i IN 1..12000 LOOP INSERT INTO t VALUES (i, repeat('y', i % 300)); COMMIT; END LOOP; END $$")
         try server.sql("SELECT pg_create_restore_point(repeat('n', 63))")
-    }
-
-    private static func promote(_ copy: String, to target: String, archive: String, settings: [String]) throws {
-        let second = try PostgresServer(
-            adopting: copy,
-            settings: [
-                "restore_command = 'cp \(archive)/%f %p'", "recovery_target_lsn = '\(target)'", "recovery_target_action = promote",
-                "archive_command = 'test -f \(archive)/%f || cp %p \(archive)/%f'",
-            ])
-        defer { second.remove() }
-        _ = try PostgresServer.run(["/usr/bin/touch", copy + "/recovery.signal"])
-        try second.start()
-        // The server takes connections before it has left recovery.
-        try second.sql("DO $$ BEGIN WHILE pg_is_in_recovery() LOOP PERFORM pg_sleep(0.02); END LOOP; END $$")
-        try second.sql("INSERT INTO t SELECT i, 'new' FROM generate_series(1, 4000) i; SELECT pg_create_restore_point('new timeline');")
-        try second.sql("SELECT pg_switch_wal()")
-        try second.sql("INSERT INTO t SELECT i, repeat('newer', 30) FROM generate_series(1, 9000) i; SELECT pg_switch_wal();")
-        try second.stop()
     }
 
     static func dictionary(_ text: String) -> [String: String] {

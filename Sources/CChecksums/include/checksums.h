@@ -1,6 +1,7 @@
-/// CRC-32C (Castagnoli, RFC 3720 appendix B.4), the checksum of PostgreSQL's log, control file and backup manifest (port/pg_crc32c.h).
+/// The checksums of PostgreSQL: CRC-32C (Castagnoli, RFC 3720 appendix B.4; port/pg_crc32c.h) of its log, control file and backup manifest, and
+/// that of its data pages (storage/checksum_impl.h).
 ///
-/// SSE4.2 where the processor has it, tables (slicing-by-8) elsewhere; the same results. Reentrant, allocates nothing, cannot fail.
+/// By SSE4.2 and AVX2 where the processor has them, portable elsewhere; the same results. Reentrant, allocates nothing, cannot fail.
 
 #ifndef REPO_CHECKSUMS_H
 #define REPO_CHECKSUMS_H
@@ -19,6 +20,13 @@ uint32_t repo_crc32c(uint32_t crc, const void *bytes, size_t len);
 
 /// The same by tables alone, on any processor: the oracle of the tests.
 uint32_t repo_crc32c_portable(uint32_t crc, const void *bytes, size_t len);
+
+/// `pg_checksum_page`: of a page of `len` bytes, a multiple of 128, which is number `block` of its relation's fork. What the page itself holds as
+/// its checksum does not count. From 1 to 65535.
+uint16_t repo_page_checksum(const void *page, size_t len, uint32_t block);
+
+/// The same by the compiler's baseline instructions: the oracle of the tests.
+uint16_t repo_page_checksum_portable(const void *page, size_t len, uint32_t block);
 
 #ifdef __cplusplus
 }

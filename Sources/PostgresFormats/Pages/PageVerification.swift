@@ -1,3 +1,5 @@
+import CChecksums
+
 /// Verifies the pages of a relation's file while it is read for a backup, as `BASE_BACKUP` does (`sendFile`, backup/basebackup.c).
 public struct PageVerification: Sendable {
     /// What a page turned out to be.
@@ -40,7 +42,7 @@ public struct PageVerification: Sendable {
         precondition(page.count == blockSize)
         // PageHeaderData (storage/bufpage.h): 0 pd_lsn, high half first · 8 pd_checksum · 14 pd_upper, 0 on new pages.
         if page.u16(14) == 0 { return page.isZero(0..<blockSize) ? .new : .halfEmpty }
-        let expected = PageChecksum.of(page, block: block)
+        let expected = repo_page_checksum(page.baseAddress, blockSize, block)
         let found = page.u16(8)
         if expected == found { return .intact }
         let changed = LogSequenceNumber(UInt64(page.u32(0)) << 32 | UInt64(page.u32(4)))

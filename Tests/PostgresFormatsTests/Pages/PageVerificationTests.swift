@@ -1,3 +1,4 @@
+import CChecksums
 import RepoBase
 import Testing
 @testable import PostgresFormats
@@ -55,6 +56,14 @@ struct PageVerificationTests {
         half[8000] = 1
         #expect(faults(half).map(\.1) == [.halfEmpty])
         #expect(faults(Array(page[..<8000])).isEmpty)
+    }
+
+    @Test("vectors and plain code agree", arguments: [1024, 8192, 32_768])
+    func kernels(size: Int) {
+        let bytes = (0..<size).map { _ in UInt8.random(in: 0...255) }
+        for block in [0, 1, UInt32.max] {
+            #expect(repo_page_checksum(bytes, size, block) == repo_page_checksum_portable(bytes, size, block))
+        }
     }
 
     @Test("names of relations' files")

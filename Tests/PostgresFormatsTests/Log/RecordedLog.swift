@@ -100,9 +100,12 @@ struct RecordedLog: Sendable {
         defer { server.remove() }
         try server.start()
         try work(server)
-        // A crash in the middle, and a log that goes on behind it.
-        try server.sql("INSERT INTO t SELECT i, repeat('crash', 50) FROM generate_series(1, 2000) i")
+        // A crash that loses the rest of a record, and a log that goes on behind it (026_overwrite_contrecord of PostgreSQL's own tests).
+        try server.sql("SELECT pg_switch_wal()")
+        try server.sql("SELECT pg_logical_emit_message(true, 'lost', repeat('0123456789', 110000))")
+        let lost = try server.sql("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
         try server.stop(mode: "immediate")
+        try PostgresServer.run(["/bin/rm", "\(server.data)/pg_wal/\(lost)"])
         try server.start()
         try server.sql("SELECT pg_create_restore_point('after the crash')")
         try server.sql("SELECT pg_switch_wal()")

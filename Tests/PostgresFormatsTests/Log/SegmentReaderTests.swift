@@ -112,6 +112,7 @@ struct SegmentReaderTests {
         #expect(joined.map(\.position) == crossing.map(\.position))
         #expect(joined.map(\.time) == crossing.map(\.time))
         #expect(boundaries.contains { if case .otherRecord = $0 { true } else { false } })
+        #expect(boundaries.contains { if case .abandoned = $0 { true } else { false } })
         #expect(!boundaries.contains { if case .contradiction = $0 { true } else { false } })
         // A record of more than two segments.
         #expect(all.contains { $0.facts.firstRecord == nil && $0.facts.endOfRecords == nil })

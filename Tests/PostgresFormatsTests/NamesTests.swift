@@ -25,6 +25,8 @@ struct NamesTests {
         #expect(WALSegment(name: "000000010000000000000100", size: .standard) == nil)
         #expect(WALSegment(name: "0000000100000000000000FF", size: .standard) != nil)
         #expect(WALSegment(name: "0000000100000000000000ff", size: .standard) == nil)
+        #expect(WALSegment(name: "00000001FFFFFFFF000000FF", size: .standard) == nil)
+        #expect(WALSegment(name: "00000001FFFFFFFF000000FE", size: .standard)?.end(.standard).description == "FFFFFFFF/FF000000")
     }
 
     @Test("files are told by their names")
@@ -40,7 +42,7 @@ struct NamesTests {
         }
     }
 
-    @Test("times before and after 2000 convert both ways", arguments: [0, 1, -1, 999_999, -1_000_001, 833_000_000_123_456] as [Int64])
+    @Test("times before and after 2000 convert both ways", arguments: [0, 1, -1, 999_999, -1_000_000, -1_000_001, 833_000_000_123_456, .min, .max] as [Int64])
     func times(microseconds: Int64) {
         let time = PostgresTime(microseconds: microseconds)
         #expect(PostgresTime(time.fileTime) == time)

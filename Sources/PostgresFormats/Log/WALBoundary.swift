@@ -63,7 +63,7 @@ public enum WALBoundary: Hashable, Sendable {
         var (remaining, begin) = (UInt64(continuation.remaining), start.value)
         while remaining > capacity {
             remaining -= capacity
-            begin += UInt64(size.bytes)
+            begin &+= UInt64(size.bytes)
             guard let facts = later.next() else { return .unfinished(position: open.position) }
             guard let more = facts.continuation else { return .abandoned(position: open.position) }
             guard UInt64(more.remaining) == remaining else {

@@ -5,13 +5,13 @@ enum WALLayout {
     /// - Parameter start: the segment's first byte.
     static func position(after count: UInt64, in start: UInt64, segmentSize: Int, blockSize: Int) -> UInt64 {
         let first = UInt64(blockSize - WALPageHeader.longSize)
-        guard count > first else { return (start + UInt64(WALPageHeader.longSize) + count + 7) & ~7 }
+        guard count > first else { return (start &+ UInt64(WALPageHeader.longSize) &+ count &+ 7) & ~7 }
         let usable = UInt64(blockSize - WALPageHeader.shortSize)
         let rest = count - first
         // A record that ends with a page ends before the next page's header.
         let pages = (rest - 1) / usable
         let within = rest - pages * usable
-        return (start + (pages + 1) * UInt64(blockSize) + UInt64(WALPageHeader.shortSize) + within + 7) & ~7
+        return (start &+ (pages + 1) * UInt64(blockSize) &+ UInt64(WALPageHeader.shortSize) &+ within &+ 7) & ~7
     }
 
     /// How many bytes of a record that begins at `position` lie before `end`, a later segment's beginning, in the segment that holds `position`.

@@ -9,22 +9,20 @@ public struct PostgresTime: Hashable, Comparable, Sendable {
     /// Seconds from 1970 to 2000.
     private static let epoch: Int64 = 946_684_800
 
-    /// Nanoseconds below a microsecond are cut off.
+    /// Nanoseconds below a microsecond are cut off; a time that has no `TimestampTz` becomes the nearest that there is.
     public init(_ time: FileTime) {
-        microseconds = (time.seconds - Self.epoch) * 1_000_000 + Int64(time.nanoseconds / 1000)
+        let seconds = Int128(time.seconds) - Int128(Self.epoch)
+        microseconds = Int64(clamping: seconds * 1_000_000 + Int128(time.nanoseconds / 1000))
     }
 
-    /// From a `pg_time_t`; one that has no `TimestampTz` becomes the nearest that there is.
-    init(unixSeconds: Int64) {
-        let (seconds, below) = unixSeconds.subtractingReportingOverflow(Self.epoch)
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)
-        microseconds = below || overflow ? (unixSeconds < 0 ? .min : .max) : product
-    }
+    /// From a `pg_time_t`, in the same way.
+    init(unixSeconds: Int64) { self.init(FileTime(seconds: unixSeconds, nanoseconds: 0)) }
 
+    /// Any number converts: a hostile record can hold each.
     public var fileTime: FileTime {
-        // The floor, without a step that overflows: a hostile record can hold any number.
-        let seconds = microseconds / 1_000_000 - (microseconds % 1_000_000 < 0 ? 1 : 0)
-        return FileTime(seconds: seconds + Self.epoch, nanoseconds: UInt32(microseconds - seconds * 1_000_000) * 1000)
+        var (seconds, rest) = microseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        if rest < 0 { (seconds, rest) = (seconds - 1, rest + 1_000_000) }
+        return FileTime(seconds: seconds + Self.epoch, nanoseconds: UInt32(rest) * 1000)
     }
 
     public static func < (a: PostgresTime, b: PostgresTime) -> Bool { a.microseconds < b.microseconds }

@@ -21,7 +21,10 @@ public struct WALSegment: Hashable, Comparable, Sendable {
             let log = UInt32(name.dropFirst(8).prefix(8), radix: 16), let within = UInt32(name.suffix(8), radix: 16),
             UInt64(within) < size.segmentsPerLog
         else { return nil }
-        self.init(timeline: timeline, number: UInt64(log) * size.segmentsPerLog + UInt64(within))
+        let number = UInt64(log) * size.segmentsPerLog + UInt64(within)
+        // The last number of all, whose end has no position, PostgreSQL will never reach.
+        guard number < UInt64.max / UInt64(size.bytes) else { return nil }
+        self.init(timeline: timeline, number: number)
     }
 
     public func name(_ size: WALSegmentSize) -> String {

@@ -84,6 +84,14 @@ struct SegmentReaderTests {
             let begin = contents.identity.start
             let behind = LogSequenceNumber(begin.value + UInt64(size.bytes))
             let here = log.records.filter { $0.position >= begin && $0.position < behind }
+            let boundary = WALBoundary(
+                after: contents.facts, followedBy: all[(index + 1)...].map(\.facts), start: behind, size: size, version: .postgres15)
+            boundaries.append(boundary)
+            // pg_waldump does not list a record that lost its rest.
+            if case .abandoned(let position) = boundary {
+                #expect(contents.facts.openRecord?.position == position && here.last?.position != position)
+                continue
+            }
             #expect(contents.facts.firstRecord == here.first?.position)
             #expect(contents.facts.restorePoints.map(\.position) == here.filter { $0.description.hasPrefix("RESTORE_POINT") }.map(\.position))
             #expect(contents.facts.checkpoints.map(\.position) == here.filter { $0.description.hasPrefix("CHECKPOINT_") }.map(\.position))
@@ -94,14 +102,11 @@ struct SegmentReaderTests {
             #expect(contents.facts.earliestEnd == mine.compactMap(\.time).min())
             #expect(contents.facts.latestEnd == mine.compactMap(\.time).max())
             #expect(contents.facts.lastEnd == mine.last?.time)
-            let boundary = WALBoundary(
-                after: contents.facts, followedBy: all[(index + 1)...].map(\.facts), start: behind, size: size, version: .postgres15)
-            boundaries.append(boundary)
             if case .transactionEnd(let end) = boundary { joined.append(end) }
             #expect(try WALFacts(contents.facts.encoded(), object: "facts") == contents.facts)
         }
         // One byte more than the record has.
-        for (index, contents) in all.enumerated() where contents.facts.openRecord != nil {
+        for (index, contents) in all.enumerated() where contents.facts.openRecord != nil && all[index + 1].facts.continuation != nil {
             var next = all[index + 1].facts
             next.continuation?.remaining += 1
             let begin = all[index + 1].identity.start
@@ -165,8 +170,18 @@ struct SegmentReaderTests {
                     if (24..<32).contains(place) { continue }
                     changed[place] ^= 1 << UInt8(bit)
                     defer { changed[place] ^= 1 << UInt8(bit) }
-                    let error = #expect(throws: RepoError.self, "bit \(bit) of byte \(place) of \(name)") { try verify(name, changed) }
-                    #expect(error?.code == .damaged)
+                    do {
+                        // A length that grew beyond the segment's end looks like a record that goes on; the next segment tells.
+                        let facts = try verify(name, changed).facts
+                        let next = log.segments[log.segments.firstIndex(of: name)! + 1]
+                        let boundary = WALBoundary(
+                            after: facts, followedBy: [try verify(next, log.files[next]!).facts], start: start(next), size: size,
+                            version: .postgres15)
+                        guard case .contradiction = boundary else {
+                            Issue.record("bit \(bit) of byte \(place) of \(name): \(boundary)")
+                            continue
+                        }
+                    } catch let error as RepoError { #expect(error.code == .damaged) }
                 }
             }
             #expect(changed == bytes)

@@ -120,7 +120,7 @@ struct RecordedLog: Sendable {
         let copy = folder + "/copy"
         try PostgresServer.run(
             [
-                PostgresServer.binaries + "/pg_basebackup", "-d", server.connectionString, "-D", copy, "-c", "fast", "-X", "stream", "-R",
+                PostgresServer.binaries + "/pg_basebackup", "-d", server.connectionString, "-D", copy, "-c", "fast", "-X", "stream", "-R", "-N",
                 "-l", "two\nlines",
             ])
         try log.keepBackup(copy)

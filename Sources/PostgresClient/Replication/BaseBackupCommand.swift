@@ -31,7 +31,7 @@ public struct BaseBackupOptions: Hashable, Sendable {
         }
     }
 
-    /// `BASE_BACKUP` as this version has it: from 15 on with options in parentheses, before as keywords in a fixed order. 15 refuses the keywords.
+    /// `BASE_BACKUP` as this version has it: from 15 on with options in parentheses, before as keywords. 15 refuses the keywords.
     ///
     /// The server verifies page checksums as well, since it alone can read a page again that was being written; it then sends the second reading.
     func command(_ version: PostgresVersion) -> String {

@@ -48,7 +48,7 @@ let package = Package(
             name: "PostgresClient", dependencies: ["RepoBase", "PostgresFormats", "CPQ"], swiftSettings: strict),
         .target(
             name: "Ingest",
-            dependencies: ["RepoBase", "Repository", "PostgresFormats", "PostgresClient", "CLinux"],
+            dependencies: ["RepoBase", "BlobEngine", "Repository", "PostgresFormats", "PostgresClient", "CLinux"],
             swiftSettings: strict),
         .target(
             name: "WALArchive",

@@ -13,4 +13,13 @@ public enum ByteCount {
         }
         return unit == 0 ? "\(whole) B" : "\(whole).\(tenths) \(units[unit])"
     }
+
+    /// A number of bytes, or of KiB, MiB, GiB, TiB with K, M, G or T behind it, in either case. Nil for anything else, and for 0.
+    public static func parse(_ text: String) -> UInt64? {
+        let units: [Character: UInt64] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
+        let unit = text.last.flatMap { units[Character($0.uppercased())] }
+        guard let number = UInt64(unit == nil ? text[...] : text.dropLast()), number > 0 else { return nil }
+        let (size, overflow) = number.multipliedReportingOverflow(by: unit ?? 1)
+        return overflow ? nil : size
+    }
 }

@@ -50,7 +50,7 @@ struct ConfigurationTests {
         #expect((source.host, source.tags, source.compressionLevel) == ("web", ["a=b"], 9))
         #expect(source.retention?.keep[.last] == .upTo(3))
         #expect(source.retention?.keep[.daily] == .upTo(30))
-        #expect(configuration.sources[1].kind == .postgres)
+        #expect(configuration.sources[1].kind == .postgres(ConfiguredPostgres(dsn: "host=/run/postgresql user=backup")))
     }
 
     @Test func nothingIsAnEmptyConfiguration() throws {

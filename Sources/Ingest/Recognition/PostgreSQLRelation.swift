@@ -24,7 +24,7 @@ enum PostgreSQLRelation {
 
     /// `base/DATABASE/FILE`, `global/FILE`, `PG_VERSION_CATALOG/DATABASE/FILE` in a tablespace, with
     /// anything before.
-    private static func isRelation(_ path: ArraySlice<ArraySlice<UInt8>>) -> Bool {
+    static func isRelation(_ path: ArraySlice<ArraySlice<UInt8>>) -> Bool {
         guard let name = path.last, isRelationName(name) else { return false }
         let above = path.dropLast()
         guard let directory = above.last else { return false }

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 public import RepoBase
 
-/// A child whose standard output is a pipe of ours.
+/// A child whose standard output is a pipe of ours, and where asked for its standard input too.
 public struct ChildProcess {
     public enum Status: Hashable, Sendable {
         /// With this code.
@@ -13,19 +13,30 @@ public struct ChildProcess {
 
     /// Where to read what it writes; closed by `wait`.
     public let output: CInt
+    /// Where to write what it reads; nil when its input is ours, and after `closeInput`.
+    public private(set) var input: CInt?
     private let identifier: pid_t
     private var status: Status?
 
-    /// Starts the program, found by PATH, with its arguments; its standard input and error are ours. Throws `.sourceFailed`.
-    public init(_ command: [String]) throws(RepoError) {
+    /// Starts the program, found by PATH, with its arguments; its standard error is ours, and its standard input unless `pipesInput`.
+    /// Throws `.sourceFailed`.
+    /// - Parameter environment: set for the child on top of ours.
+    public init(_ command: [String], environment: [String: String] = [:], pipesInput: Bool = false) throws(RepoError) {
         var ends: [CInt] = [0, 0]
         guard linux_pipe_cloexec(&ends) == 0 else { throw Self.failure(command[0], errno) }
+        var inputEnds: [CInt] = [-1, -1]
+        guard !pipesInput || linux_pipe_cloexec(&inputEnds) == 0 else {
+            let number = errno
+            for end in ends { close(end) }
+            throw Self.failure(command[0], number)
+        }
         // As large as an unprivileged process may have (fs.pipe-max-size): fewer switches between the two.
-        _ = fcntl(ends[0], 1031 /* F_SETPIPE_SZ */, 1 << 20)
+        for end in [ends[0]] + (pipesInput ? [inputEnds[1]] : []) { _ = fcntl(end, 1031 /* F_SETPIPE_SZ */, 1 << 20) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+        if pipesInput { posix_spawn_file_actions_adddup2(&actions, inputEnds[0], 0) }
         // The command's end is not ours: signals that we block or ignore are its own to handle.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -37,16 +48,32 @@ public struct ChildProcess {
         posix_spawnattr_setsigdefault(&attributes, &all)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         var arguments = command.map { strdup($0) } + [nil]
-        defer { for argument in arguments { free(argument) } }
+        var variables = Self.variables(environment).map { strdup($0) } + [nil]
+        defer { for text in arguments + variables { free(text) } }
         var child = pid_t()
-        let result = posix_spawnp(&child, command[0], &actions, &attributes, &arguments, environ)
+        let result = posix_spawnp(&child, command[0], &actions, &attributes, &arguments, &variables)
         close(ends[1])
+        if pipesInput { close(inputEnds[0]) }
         guard result == 0 else {
             close(ends[0])
+            if pipesInput { close(inputEnds[1]) }
             throw Self.failure(command[0], result)
         }
         output = ends[0]
+        input = pipesInput ? inputEnds[1] : nil
         identifier = child
+    }
+
+    /// Ours with some changed, each `NAME=value`.
+    private static func variables(_ changes: [String: String]) -> [String] {
+        var words: [String] = []
+        var variable = environ
+        while let text = variable.pointee {
+            let word = String(cString: text)
+            if changes[String(word.prefix { $0 != "=" })] == nil { words.append(word) }
+            variable += 1
+        }
+        return words + changes.map { "\($0.key)=\($0.value)" }
     }
 
     private static func failure(_ program: String, _ status: CInt) -> RepoError {
@@ -55,9 +82,28 @@ public struct ChildProcess {
             advice: "Check its name and PATH. No snapshot was made.")
     }
 
-    /// Closes the pipe and waits for its end.
+    /// What it writes, to its end; what goes beyond the limit is thrown away.
+    public func readAll(atMost limit: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = read(output, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return bytes }
+            bytes += buffer[..<min(count, limit - bytes.count)]
+        }
+    }
+
+    /// The end of what it reads.
+    public mutating func closeInput() {
+        if let input { close(input) }
+        input = nil
+    }
+
+    /// Closes the pipes and waits for its end.
     public mutating func wait() -> Status {
         if let status { return status }
+        closeInput()
         close(output)
         var raw: CInt = 0
         while waitpid(identifier, &raw, 0) < 0, errno == EINTR {}
@@ -67,10 +113,15 @@ public struct ChildProcess {
         return ended
     }
 
-    /// Ends it if it still runs.
-    public mutating func kill() {
+    /// Asks it to end, without waiting.
+    public func terminate() {
         guard status == nil else { return }
         _ = Glibc.kill(identifier, SIGTERM)
+    }
+
+    /// Ends it if it still runs.
+    public mutating func kill() {
+        terminate()
         _ = wait()
     }
 }

@@ -29,7 +29,7 @@ public struct CommandSource: Sendable {
                 repository, descriptor: child.output, onStart: onStart,
                 completed: {
                     let status = child.wait()
-                    guard status == .exited(0) else { throw failure(status) }
+                    guard status == .exited(0) else { throw Self.failure(command[0], status) }
                 })
         } catch {
             child.kill()
@@ -37,14 +37,15 @@ public struct CommandSource: Sendable {
         }
     }
 
-    private func failure(_ status: ChildProcess.Status) -> RepoError {
+    /// A program that ended otherwise than with 0.
+    static func failure(_ program: String, _ status: ChildProcess.Status) -> RepoError {
         let what =
             switch status {
             case .exited(let code): "exited with \(code)"
             case .signalled(let signal): "was killed by signal \(signal)"
             }
         return RepoError(
-            .sourceFailed, "'\(command[0])' \(what), so what it wrote is not taken for a backup",
+            .sourceFailed, "'\(program)' \(what), so what it wrote is not taken for a backup",
             advice: "No snapshot was made. See its messages above, mend it, and run the snapshot again.")
     }
 }

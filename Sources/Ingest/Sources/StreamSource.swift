@@ -58,7 +58,7 @@ public struct StreamSource: Sendable {
         }
     }
 
-    private static func fill(_ buffer: UnsafeMutableRawBufferPointer, from descriptor: CInt) throws -> Int {
+    static func fill(_ buffer: UnsafeMutableRawBufferPointer, from descriptor: CInt) throws -> Int {
         var filled = 0
         while filled < buffer.count {
             let count = read(descriptor, buffer.baseAddress! + filled, buffer.count - filled)
@@ -74,7 +74,7 @@ public struct StreamSource: Sendable {
         return filled
     }
 
-    private static func metadata(_ type: FileType, _ time: FileTime) -> FileMetadata {
+    static func metadata(_ type: FileType, _ time: FileTime) -> FileMetadata {
         FileMetadata(
             type: type, permissions: type == .directory ? 0o700 : 0o600, userID: geteuid(), groupID: getegid(),
             size: 0, linkCount: 1, device: 0, inode: 0, modificationTime: time, changeTime: time)

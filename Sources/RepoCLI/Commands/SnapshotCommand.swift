@@ -12,11 +12,12 @@ struct SnapshotCommand: ParsableCommand {
               repo snapshot
               repo snapshot uploads main-db
               repo snapshot files /srv/www --exclude '*.tmp'
+              repo snapshot postgres --dsn 'host=/run/postgresql user=backup'
               pg_dump shop | repo snapshot stdin --name shop.sql
               repo snapshot command --name shop.sql -- pg_dump shop
             """,
         subcommands: [
-            SnapshotFilesCommand.self, SnapshotStreamCommand.self, SnapshotProgramCommand.self,
+            SnapshotFilesCommand.self, SnapshotPostgresCommand.self, SnapshotStreamCommand.self, SnapshotProgramCommand.self,
             SnapshotSourcesCommand.self,
         ], defaultSubcommand: SnapshotSourcesCommand.self)
 }

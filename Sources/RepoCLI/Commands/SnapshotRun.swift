@@ -6,9 +6,9 @@ import Storage
 
 /// Runs one source into the repository and prints what came of it.
 struct SnapshotRun {
-    private let context: CommandContext
+    let context: CommandContext
     private let arguments: SnapshotArguments
-    private let repository: OpenRepository
+    let repository: OpenRepository
 
     /// Unlocks the repository. A dry run stores what it makes nowhere.
     init(_ context: CommandContext, _ arguments: SnapshotArguments) throws {
@@ -62,7 +62,7 @@ extension SnapshotRun {
             display = ProgressDisplay(context, description.name) {
                 let progress = running.progress
                 var sample = ProgressSample(
-                    done: max(progress.bytesRead, progress.logicalBytes), total: expected)
+                    done: max(progress.bytesRead, progress.logicalBytes), total: progress.expectedBytes ?? expected)
                 sample.files = progress.filesNew + progress.filesChanged + progress.filesUnmodified
                 sample.errors = progress.errors
                 sample.current = progress.current
@@ -96,6 +96,8 @@ struct SnapshotResult: Encodable {
     let seconds: Double
     /// Absent unless true.
     let dryRun: Bool?
+    /// Of snapshots of PostgreSQL.
+    let cluster: ClusterReport?
 
     init(_ outcome: SourceOutcome, objectSize: UInt64, isDryRun: Bool) {
         let statistics = outcome.snapshot.statistics
@@ -110,6 +112,7 @@ struct SnapshotResult: Encodable {
         errors = statistics.errors
         seconds = Double(statistics.duration) / 1e6
         dryRun = isDryRun ? true : nil
+        cluster = ClusterReport(outcome.snapshot)
     }
 
     /// One line for a log.

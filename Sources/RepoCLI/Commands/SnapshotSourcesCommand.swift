@@ -77,10 +77,8 @@ struct SnapshotSourcesCommand: RepoSubcommand {
         case .command(let command):
             let source = try CommandSource(description, command: command)
             return try run.run(description) { try source.run($0, onStart: $1) }
-        case .postgres:
-            throw RepoError(
-                .usage, "sources of kind 'postgres' are not in this version",
-                advice: "Use kind = \"command\" with pg_dump.")
+        case .postgres(let postgres):
+            return try run.runPostgres(postgres, name: source.name) { _ in description }
         }
     }
 }

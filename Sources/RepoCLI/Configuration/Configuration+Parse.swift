@@ -66,10 +66,7 @@ extension ConfiguredSource {
             }
             self.init(name: name, kind: .command(command))
         case "postgres":
-            _ = try table.string("dsn")
-            _ = try table.bool("logical")
-            _ = try table.strings("databases")
-            self.init(name: name, kind: .postgres)
+            self.init(name: name, kind: .postgres(try ConfiguredPostgres(&table, name)))
         default:
             let nearest = NearestName.find(kind, in: Self.kinds).map { "Did you mean '\($0)'?" }
             throw table.error(
@@ -88,9 +85,36 @@ extension ConfiguredSource {
             compressionLevel = Int32(level)
         }
         if let section = try table.table("retention") {
-            retention = try RetentionRules(section, window: self.kind == .postgres)
+            retention = try RetentionRules(section, window: kind == "postgres")
         }
         try table.finish()
+    }
+}
+
+extension ConfiguredPostgres {
+    init(_ table: inout ConfigurationTable, _ name: String) throws(RepoError) {
+        guard let dsn = try table.string("dsn") else {
+            throw table.error(
+                "dsn", "source '\(name)' has no dsn", advice: "Write dsn = \"host=/run/postgresql user=backup\".")
+        }
+        self.init(dsn: dsn)
+        isLogical = try table.bool("logical") ?? false
+        includesLog = try table.bool("with-wal") ?? false
+        checkpoint = try table.string("checkpoint")
+        maximumRate = try table.string("max-rate")
+        label = try table.string("label")
+        databases = try table.strings("databases") ?? []
+        excludedDatabases = try table.strings("exclude-databases") ?? []
+        schemas = try table.strings("schemas") ?? []
+        excludedSchemas = try table.strings("exclude-schemas") ?? []
+        tables = try table.strings("tables") ?? []
+        excludedTables = try table.strings("exclude-tables") ?? []
+        countsRows = try table.bool("row-counts") ?? false
+        do throws(RepoError) {
+            _ = try validated { "'\($0)'" }
+        } catch {
+            throw table.error("dsn", "source '\(name)': \(error.message)", advice: error.advice)
+        }
     }
 }
 

@@ -30,8 +30,7 @@ struct ConfiguredSource: Equatable {
         case files(ConfiguredFiles)
         /// The program and its arguments.
         case command([String])
-        /// Known, and not in this version.
-        case postgres
+        case postgres(ConfiguredPostgres)
     }
 }
 

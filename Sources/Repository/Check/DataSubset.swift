@@ -24,14 +24,9 @@ public enum DataSubset: Hashable, Sendable {
             self = .percentage(share)
             return
         }
-        let units: [Character: UInt64] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
-        let unit = text.last.flatMap { units[Character($0.uppercased())] }
-        if let number = UInt64(unit == nil ? text[...] : text.dropLast()), number > 0 {
-            let (size, overflow) = number.multipliedReportingOverflow(by: unit ?? 1)
-            if !overflow {
-                self = .size(size)
-                return
-            }
+        if let size = ByteCount.parse(text) {
+            self = .size(size)
+            return
         }
         throw RepoError(
             .usage, "'\(text)' is no subset of the data",

@@ -26,10 +26,12 @@ public final class ContentFeed {
     /// Bytes asked of the source at a time.
     public static let segmentSize = 1 << 20
 
-    init(_ pipeline: Pipeline, shape: ContentShape, previous: PreviousContent?) {
+    init(
+        _ pipeline: Pipeline, shape: ContentShape, previous: PreviousContent?, inspection: (any ContentInspection)? = nil
+    ) {
         self.pipeline = pipeline
         self.shape = shape
-        content = PendingContent(previous: previous)
+        content = PendingContent(previous: previous, inspection: inspection)
     }
 
     /// Lets `fill` write up to `limit` bytes into a buffer and takes as many as it returns; 0 is the end.
@@ -38,6 +40,7 @@ public final class ContentFeed {
     public func read(
         atMost limit: Int = segmentSize, _ fill: (UnsafeMutableRawBufferPointer) throws -> Int
     ) throws -> Int {
+        precondition(written == nil, "a content is read or written, not both")
         let wanted = shape == .pageAligned ? min(limit, roomInPage) : min(limit, Self.segmentSize)
         guard let space = pipeline.ring.reserve(wanted, willWait: pipeline.batcher.flush) else {
             throw pipeline.failure
@@ -51,6 +54,50 @@ public final class ContentFeed {
         case .pageAligned: takePage(position, count)
         }
         return count
+    }
+
+    /// Reserved in the ring and filled in part, by `write` into a content-defined content: a segment is handed on when it is full.
+    private var written: (space: UnsafeMutableRawBufferPointer, count: Int)?
+
+    /// Takes bytes that stand elsewhere, for sources that are handed theirs: one copy more than `read`.
+    /// - Parameter rest: how many bytes are still to come, these included, where that is known: a small content then reserves no whole segment.
+    public func write(_ bytes: UnsafeRawBufferPointer, of rest: UInt64 = .max) throws {
+        var bytes = bytes
+        var rest = rest
+        while !bytes.isEmpty {
+            let taken = shape == .pageAligned ? try writePage(bytes) : try writeSegment(bytes, rest)
+            bytes = UnsafeRawBufferPointer(rebasing: bytes[taken...])
+            rest -= min(rest, UInt64(taken))
+        }
+    }
+
+    private func writePage(_ bytes: UnsafeRawBufferPointer) throws -> Int {
+        try read(atMost: bytes.count) { space in
+            space.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<space.count]))
+            return space.count
+        }
+    }
+
+    private func writeSegment(_ bytes: UnsafeRawBufferPointer, _ rest: UInt64) throws -> Int {
+        if written == nil {
+            let wanted = Int(min(UInt64(Self.segmentSize), max(rest, UInt64(bytes.count))))
+            guard let space = pipeline.ring.reserve(wanted, willWait: pipeline.batcher.flush) else { throw pipeline.failure }
+            written = (space, 0)
+        }
+        guard let (space, count) = written else { return 0 }
+        let taken = min(bytes.count, space.count - count)
+        UnsafeMutableRawBufferPointer(rebasing: space[count...]).copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<taken]))
+        written = (space, count + taken)
+        if count + taken == space.count { commitWritten() }
+        return taken
+    }
+
+    private func commitWritten() {
+        guard let (_, count) = written else { return }
+        written = nil
+        let position = pipeline.ring.commit(count)
+        pipeline.countRead(count)
+        takeSegment(position, count)
     }
 
     private var roomInPage: Int {
@@ -111,6 +158,7 @@ public final class ContentFeed {
 
     /// The end of the content.
     public func finish() -> PendingContent {
+        commitWritten()
         if shape == .contentDefined, let last = held, cutting != nil || last.length > pipeline.chunkProfile.minimum {
             held = nil
             post(last, isLast: true)

@@ -1,6 +1,14 @@
 import BlobEngine
 import RepoBase
 
+/// Looks at a content's bytes while they are stored, to verify what the source knows of them.
+public protocol ContentInspection: Sendable {
+    /// Called once for each chunk, in any order, by the threads that store, several at a time. Page-aligned contents come in whole pages,
+    /// but for what is left at their end.
+    /// - Parameter offset: where the bytes stand in the content.
+    func inspect(_ bytes: UnsafeRawBufferPointer, at offset: UInt64)
+}
+
 /// A content whose chunks are being stored: filled by workers in any order, awaited by the tree's assembler.
 public final class PendingContent: Sendable {
     struct State {
@@ -20,7 +28,12 @@ public final class PendingContent: Sendable {
     /// The content that this one follows, where there is one.
     let previous: PreviousContent?
 
-    init(previous: PreviousContent?) { self.previous = previous }
+    let inspection: (any ContentInspection)?
+
+    init(previous: PreviousContent?, inspection: (any ContentInspection)? = nil) {
+        self.previous = previous
+        self.inspection = inspection
+    }
 
     /// Reserves the place of the next chunk and returns it.
     func addChunk(length: Int, sketch: Sketch) -> Int {

@@ -81,6 +81,7 @@ final class Pipeline: Sendable {
         }
         let ids = sink.repository.blobHasher.ids(.chunk, chunks)
         for (job, position) in zip(jobs, jobs.indices) where !hasFailed {
+            job.content.inspection?.inspect(chunks[position], at: job.offset)
             do {
                 let index = try sink.repository.index()
                 guard sink.claim(ids[position], in: index) else { continue }

@@ -10,6 +10,8 @@ public struct SnapshotProgress: Hashable, Sendable {
     public var directories: UInt64 = 0
     public var otherEntries: UInt64 = 0
     public var errors: UInt64 = 0
+    /// Content bytes that the source expects to give, where it knows.
+    public var expectedBytes: UInt64?
     /// What is being read, for people.
     public var current: [UInt8] = []
 

@@ -24,6 +24,7 @@ public final class SnapshotWriter {
     private let registration: WriterRegistration
     private let started: ContinuousClock.Instant
     private let phase = Monitor(SnapshotPhase.running)
+    private var keptContents = 0
     /// For reading the snapshot before, on the source's thread.
     public let reader: BlobReader
 
@@ -62,8 +63,26 @@ public final class SnapshotWriter {
     }
 
     /// Begins a content; it is fed on this thread and ended before the next begins.
-    public func beginContent(_ shape: ContentShape, previous: Content?) -> ContentFeed {
-        ContentFeed(pipeline, shape: shape, previous: previous.flatMap { PreviousContent.load($0, reader) })
+    public func beginContent(
+        _ shape: ContentShape, previous: Content?, inspection: (any ContentInspection)? = nil
+    ) -> ContentFeed {
+        ContentFeed(
+            pipeline, shape: shape, previous: previous.flatMap { PreviousContent.load($0, reader) }, inspection: inspection)
+    }
+
+    /// Keeps a content that is stored before its place in the tree comes: for sources whose order is not the tree's. Returns its
+    /// number, by which `add(_:kept:)` takes it. About 60 bytes each until the end.
+    /// - Parameter previous: the content of the same file in the snapshot before, for the count of changed files.
+    public func keep(_ content: PendingContent, previous: Content?) throws -> Int {
+        defer { keptContents += 1 }
+        try assembler.push(.keep(content, previous: previous))
+        return keptContents
+    }
+
+    /// A file of the open directory whose content was kept; counted as new, changed or unmodified.
+    public func add(_ entry: TreeEntry, kept number: Int) throws {
+        precondition(number >= 0 && number < keptContents)
+        try assembler.push(.keptEntry(entry, number))
     }
 
     /// Whether every blob of an earlier content is still there, so that a file that has not changed need not be read.

@@ -9,6 +9,9 @@ final class TreeAssembler: Sendable {
     enum Event: Sendable {
         case enter(name: [UInt8], metadata: FileMetadata, previous: BlobID?, isIncomplete: Bool)
         case entry(TreeEntry, PendingContent?)
+        /// A content whose entry comes later, under its number in the order of these events.
+        case keep(PendingContent, previous: Content?)
+        case keptEntry(TreeEntry, Int)
         case leave
     }
 
@@ -62,9 +65,17 @@ final class TreeAssembler: Sendable {
         var parts: [TreeNode.Branch] = []
     }
 
+    private struct KeptContent {
+        let content: Content
+        let size: UInt64
+        /// Beside the file of the snapshot before: nil where it had none.
+        let isUnchanged: Bool?
+    }
+
     private func run() {
         let lane = pipeline.sink.makeLane()
         var stack: [Frame] = []
+        var kept: [KeptContent] = []
         do {
             while let event = events.pop() {
                 // After a failure the queue is only emptied, so that nobody waits at it for ever.
@@ -74,7 +85,30 @@ final class TreeAssembler: Sendable {
                     stack.append(
                         Frame(name: name, metadata: metadata, previous: previous, isIncomplete: isIncomplete))
                 case .entry(var entry, let content):
-                    if let content { try resolve(&entry, content, lane) }
+                    if let content {
+                        let (known, size) = try resolve(content, lane)
+                        entry.payload = .file(known)
+                        entry.metadata.size = size
+                    }
+                    try append(entry, to: &stack[stack.count - 1], lane)
+                case .keep(let pending, let previous):
+                    let (content, size) = try resolve(pending, lane)
+                    kept.append(
+                        KeptContent(
+                            content: content, size: size,
+                            isUnchanged: previous.map { $0 == content }))
+                case .keptEntry(var entry, let number):
+                    let content = kept[number]
+                    entry.payload = .file(content.content)
+                    entry.metadata.size = content.size
+                    pipeline.progress.withLock { progress in
+                        switch content.isUnchanged {
+                        case nil: progress.filesNew += 1
+                        case true?: progress.filesUnmodified += 1
+                        case false?: progress.filesChanged += 1
+                        }
+                        progress.logicalBytes += content.size
+                    }
                     try append(entry, to: &stack[stack.count - 1], lane)
                 case .leave:
                     var frame = stack.removeLast()
@@ -96,17 +130,13 @@ final class TreeAssembler: Sendable {
     }
 
     /// Waits for the chunks and stores the lists over them.
-    private func resolve(_ entry: inout TreeEntry, _ content: PendingContent, _ lane: BlobSink.Lane) throws {
+    private func resolve(_ content: PendingContent, _ lane: BlobSink.Lane) throws -> (content: Content, size: UInt64) {
         let known: (content: Content, size: UInt64)? = content.state.wait { state in
             if let resolved = state.resolved { return .some(resolved) }
             return state.isEnded && state.outstanding == 0 ? .some(nil) : nil
         }
         if pipeline.hasFailed { throw pipeline.failure }
-        if let known {
-            entry.metadata.size = known.size
-            entry.payload = .file(known.content)
-            return
-        }
+        if let known { return known }
         let (entries, size) = content.state.withLock { state in
             defer { state.entries = [] }
             return (state.entries, state.size)
@@ -121,8 +151,7 @@ final class TreeAssembler: Sendable {
             result = .list(try writer.write(entries))
         }
         content.state.withLock { $0.resolved = (result, size) }
-        entry.metadata.size = size
-        entry.payload = .file(result)
+        return (result, size)
     }
 
     private func append(_ entry: TreeEntry, to frame: inout Frame, _ lane: BlobSink.Lane) throws {

@@ -64,7 +64,9 @@ struct DeltaBases {
     /// Nil for what cannot be a base.
     private static func rung(_ id: BlobID, _ type: BlobType, _ index: IndexView) -> (rung: Rung, record: BlobRecord)? {
         guard let record = index.locations(of: id).first?.record, record.type == type,
-            record.rawLength <= maximumRawLength, index.containsForDeduplication(id)
+            record.rawLength <= maximumRawLength, index.containsForDeduplication(id),
+            // A delta names its bases by 8 bytes of their ids, which must say which blob is meant.
+            index.candidates(prefix: id.prefix).count == 1
         else { return nil }
         let depth = depth(record, index, limit: BlobReader.maximumChain)
         return (Rung(id: id, depth: depth, storedLength: Int(record.storedLength)), record)

@@ -70,6 +70,16 @@ public final class BlobCoder {
         return count.map { (.zstd, $0) } ?? (.plain, 0)
     }
 
+    /// What a delta against `bases` would take, without comparing it with compression alone: half of what `encode` costs. Nil without bases,
+    /// and when it needs more than `scratch` or saves nothing. Throws `failed` when memory runs out.
+    public func deltaLength(
+        _ raw: UnsafeRawBufferPointer, bases: [UnsafeRawBufferPointer], scratch: UnsafeMutableRawBufferPointer
+    ) throws(RepoError) -> Int? {
+        precondition(raw.count <= Self.maximumRawLength && bases.count <= Self.maximumBaseCount)
+        let room = min(scratch.count, raw.count)
+        return try compressDelta(raw, bases: bases, into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<room]))
+    }
+
     /// The length of the delta; nil without bases, and when it does not fit.
     private func compressDelta(
         _ raw: UnsafeRawBufferPointer, bases: [UnsafeRawBufferPointer],

@@ -5,7 +5,15 @@ public final class BlobOpener {
     private let cipher: AuthenticatedCipher
 
     /// Opens the pack's data key: about 100 µs. Throws `.wrongKey` for a key that can write and not read.
-    public init(seal: PackSeal, keys: EpochKeys) throws(RepoError) {
+    public convenience init(seal: PackSeal, keys: EpochKeys) throws(RepoError) {
+        self.init(dataKey: try Self.dataKey(seal: seal, keys: keys))
+    }
+
+    /// - Parameter dataKey: of `dataKey(seal:keys:)`.
+    public init(dataKey: SecretBytes) { cipher = AuthenticatedCipher(key: dataKey.bytes) }
+
+    /// The pack's data key, for openers on several threads. Throws `.wrongKey` for a key that can write and not read.
+    public static func dataKey(seal: PackSeal, keys: EpochKeys) throws(RepoError) -> SecretBytes {
         guard let agreement = keys.agreement else {
             throw RepoError(
                 .wrongKey, "a writer key can add backups and not read them",
@@ -16,7 +24,7 @@ public final class BlobOpener {
                 seal.envelope, with: agreement, info: PackSeal.info, associated: seal.associated),
             key.count == 32
         else { throw .damaged("a pack's data key", "it does not open with epoch \(seal.epoch)") }
-        cipher = AuthenticatedCipher(key: key)
+        return SecretBytes(key)
     }
 
     /// Authenticates a sealed blob (`storedLength` + 16 bytes) and writes `storedLength` bytes.

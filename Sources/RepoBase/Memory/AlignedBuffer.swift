@@ -1,5 +1,3 @@
-import Glibc
-
 /// Bytes of fixed capacity outside Swift's arrays, aligned to a page: never grows, freed with its owner.
 ///
 /// One owner at a time: whoever holds a buffer may write to it, and hands it on by reference together with that
@@ -7,19 +5,18 @@ import Glibc
 public final class AlignedBuffer: @unchecked Sendable {
     public let base: UnsafeMutableRawPointer
     public let capacity: Int
+    /// What was really allocated, in bytes.
+    private let size: Int
     /// How much of it is filled; kept by whoever owns the buffer.
     public var count = 0
 
     /// Traps when the machine has no memory left, as Swift's own arrays do.
     public init(capacity: Int) {
         self.capacity = max(capacity, 1)
-        var pointer: UnsafeMutableRawPointer?
-        let status = posix_memalign(&pointer, 4096, self.capacity)
-        guard status == 0, let pointer else { fatalError("out of memory for \(capacity) bytes") }
-        base = pointer
+        (base, size) = BufferStock.take(self.capacity)
     }
 
-    deinit { free(base) }
+    deinit { BufferStock.put(base, size: size) }
 
     /// The filled bytes. Valid while the buffer lives: who takes them from a buffer that nobody else holds keeps it alive with
     /// `withExtendedLifetime`.

@@ -10,6 +10,8 @@ public final class BlobReader {
     /// What the readers of one operation share.
     public final class SharedReading: Sendable {
         let bases: PlaintextCache
+        /// Opening a pack's data key takes 100 µs, and thirty daily snapshots have thirty packs: done once for all threads.
+        let dataKeys = PackKeyCache()
         /// - Parameter baseCacheLimit: bytes of decoded bases kept.
         public init(baseCacheLimit: Int = 32 << 20) { bases = PlaintextCache(limit: baseCacheLimit) }
     }
@@ -191,7 +193,7 @@ public final class BlobReader {
         guard let keys = repository.epochKeys(pack.seal.epoch) else {
             throw RepoError.damaged("\(PackObject.key(pack.id))", "its key epoch \(pack.seal.epoch) is unknown")
         }
-        let opener = try BlobOpener(seal: pack.seal, keys: keys)
+        let opener = BlobOpener(dataKey: try shared.dataKeys.key(pack.seal, keys))
         if openers.count >= 64 { openers.removeAll(keepingCapacity: true) }
         openers[pack.id] = (pack.seal, opener)
         return opener

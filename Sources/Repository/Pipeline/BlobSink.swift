@@ -52,47 +52,105 @@ final class BlobSink: Sendable {
         return id
     }
 
-    /// Encodes against some of `bases`, where they are there and short of the chain's bound, and appends.
+    /// Encodes against some of `bases`, where they are there, within the chain's bound, and appends.
     func encode(
         _ id: BlobID, _ type: BlobType, _ raw: UnsafeRawBufferPointer, bases wanted: [BlobID], lane: Lane,
         index: IndexView
     ) throws {
-        let plans = DeltaBases.choose(from: wanted, type: type, index: index)
-        var bases = BlobBases()
-        var plaintexts: [AlignedBuffer] = []
-        for base in plans where base != id {
-            // A base that cannot be read is no reason to fail: the blob is stored on its own.
-            guard let buffer = try? lane.reader.base(base, type) else { continue }
-            bases.append(base.prefix)
-            plaintexts.append(buffer)
-        }
         if lane.encoded.capacity < raw.count { lane.encoded = AlignedBuffer(capacity: raw.count) }
         if lane.decoded.capacity < raw.count { lane.decoded = AlignedBuffer(capacity: raw.count) }
-        try withExtendedLifetime(plaintexts) {
-            try encode(id, type, raw, bases, plaintexts.map(\.bytes), lane)
+        let bases = DeltaBases(from: wanted.filter { $0 != id }, type: type, index: index)
+        try append(id, type, raw, encoded(type, raw, bases, lane), lane)
+    }
+
+    /// A blob as it is to be stored; the bytes are in the lane, unless it is plain.
+    private struct Encoded {
+        let encoding: BlobEncoding
+        let count: Int
+        let bases: LoadedBases
+    }
+
+    /// Bases at hand, the best one last.
+    private struct LoadedBases {
+        var rungs: [DeltaBases.Rung] = []
+        var plaintexts: [AlignedBuffer] = []
+
+        var prefixes: BlobBases {
+            var bases = BlobBases()
+            for rung in rungs { bases.append(rung.id.prefix) }
+            return bases
         }
     }
 
-    private func encode(
-        _ id: BlobID, _ type: BlobType, _ raw: UnsafeRawBufferPointer, _ bases: BlobBases,
-        _ prefix: [UnsafeRawBufferPointer], _ lane: Lane
+    /// Rests on the nearest versions as long as the chain has room; at its bound, on older ones, and when the delta has grown too much for that,
+    /// one link further down each time, so that the blob becomes the link on which later ones rest.
+    private func encoded(
+        _ type: BlobType, _ raw: UnsafeRawBufferPointer, _ bases: DeltaBases, _ lane: Lane
+    ) throws -> Encoded {
+        let bound = DeltaBases.maximumDepth(type) - 1
+        var best = try encoded(type, raw, bases.rungs(atMost: bound), lane)
+        guard best.encoding == .delta, bases.depth > bound else { return best }
+        var unit = deltaLength(type, raw, bases.rungs(atMost: bases.depth), lane) ?? best.count
+        while let link = best.bases.rungs.last,
+            ChainRenewal.isDue(delta: best.count, unit: unit, below: link.storedLength)
+        {
+            unit = best.count
+            best = try encoded(type, raw, link.depth > 0 ? bases.rungs(atMost: link.depth - 1) : [], lane)
+        }
+        return best
+    }
+
+    private func encoded(
+        _ type: BlobType, _ raw: UnsafeRawBufferPointer, _ rungs: [DeltaBases.Rung], _ lane: Lane
+    ) throws -> Encoded {
+        let bases = load(rungs, type, lane)
+        let (encoding, count) = try withExtendedLifetime(bases) {
+            try lane.coder.encode(raw, bases: bases.plaintexts.map(\.bytes), into: lane.encoded.all)
+        }
+        return Encoded(encoding: encoding, count: count, bases: encoding == .delta ? bases : LoadedBases())
+    }
+
+    /// What a delta would take; nil when it is none worth having.
+    private func deltaLength(
+        _ type: BlobType, _ raw: UnsafeRawBufferPointer, _ rungs: [DeltaBases.Rung], _ lane: Lane
+    ) -> Int? {
+        let bases = load(rungs, type, lane)
+        return withExtendedLifetime(bases) {
+            try? lane.coder.deltaLength(raw, bases: bases.plaintexts.map(\.bytes), scratch: lane.decoded.all)
+        }
+    }
+
+    /// A base that cannot be read is no reason to fail: the others serve, or the blob is stored on its own.
+    private func load(_ rungs: [DeltaBases.Rung], _ type: BlobType, _ lane: Lane) -> LoadedBases {
+        var bases = LoadedBases()
+        for rung in rungs {
+            guard let plaintext = try? lane.reader.base(rung.id, type) else { continue }
+            bases.rungs.append(rung)
+            bases.plaintexts.append(plaintext)
+        }
+        return bases
+    }
+
+    private func append(
+        _ id: BlobID, _ type: BlobType, _ raw: UnsafeRawBufferPointer, _ result: Encoded, _ lane: Lane
     ) throws {
-        let (encoding, count) = try lane.coder.encode(raw, bases: prefix, into: lane.encoded.all)
-        if encoding == .plain {
+        if result.encoding == .plain {
             try append(id, type, .plain, raw, BlobBases(), raw)
             return
         }
-        let encoded = UnsafeRawBufferPointer(start: lane.encoded.base, count: count)
+        let encoded = UnsafeRawBufferPointer(start: lane.encoded.base, count: result.count)
         // Verify before trust: what will be stored is decoded and compared while the original is at hand.
-        try lane.coder.decode(
-            encoded, encoding: encoding, rawLength: raw.count, bases: encoding == .delta ? prefix : [],
-            into: lane.decoded.base, object: "blob \(id)")
+        try withExtendedLifetime(result.bases) {
+            try lane.coder.decode(
+                encoded, encoding: result.encoding, rawLength: raw.count, bases: result.bases.plaintexts.map(\.bytes),
+                into: lane.decoded.base, object: "blob \(id)")
+        }
         guard memoryIsEqual(lane.decoded.base, raw) else {
             throw RepoError(
                 .failed, "blob \(id) did not decode to what was encoded: this machine's memory or processor errs",
                 advice: "Test the machine's memory; nothing wrong was stored.")
         }
-        try append(id, type, encoding, raw, encoding == .delta ? bases : BlobBases(), encoded)
+        try append(id, type, result.encoding, raw, result.bases.prefixes, encoded)
     }
 
     private func append(

@@ -27,20 +27,20 @@ struct ListWriter {
     private func writeLevel(_ entries: [ContentList.Entry], _ level: UInt8) throws -> [ContentList.Entry] {
         var lists: [ContentList.Entry] = []
         var start = 0
+        var offset: UInt64 = 0
+        let earlier = level == 0 ? previous.map(PreviousLists.init) : nil
         for end in 1...entries.count {
             let count = end - start
             let isCut = count >= Self.minimumEntries && (entries[end - 1].id?.word3 ?? 1) & 1023 == 0
             guard isCut || count == Self.maximumEntries || end == entries.count else { continue }
             let part = Array(entries[start..<end])
             let bytes = ContentList(level: level, entries: part).encode()
-            let ordinal = lists.count
             let id = try bytes.withUnsafeBytes { bytes in
-                try sink.store(.list, bytes, lane: lane) {
-                    guard level == 0, let previous, !previous.lists.isEmpty else { return [] }
-                    return [previous.lists[min(ordinal, previous.lists.count - 1)]]
-                }
+                try sink.store(.list, bytes, lane: lane) { earlier?.bases(for: part, at: offset) ?? [] }
             }
-            lists.append(ContentList.Entry(length: part.reduce(0) { $0 + $1.length }, id: id))
+            let length = part.reduce(0) { $0 + $1.length }
+            lists.append(ContentList.Entry(length: length, id: id))
+            offset += length
             start = end
         }
         return lists

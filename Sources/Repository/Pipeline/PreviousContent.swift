@@ -4,8 +4,8 @@ import RepoBase
 /// The chunks of an earlier version of a content: what deltas may rest on.
 public final class PreviousContent: Sendable {
     let chunks: [Chunk]
-    /// Ids of the lists of level 0, in order: bases for the lists of the new version.
-    let lists: [BlobID]
+    /// The lists of level 0, in order: bases for the lists of the new version.
+    let lists: [List]
     let sketches: SketchTable
 
     struct Chunk: Sendable {
@@ -13,10 +13,16 @@ public final class PreviousContent: Sendable {
         let offset: UInt64
     }
 
+    struct List: Sendable {
+        let id: BlobID
+        /// How many of `chunks` precede it.
+        let start: Int
+    }
+
     /// Chunks beyond this are not offered as bases: 48 bytes each.
     static let maximumChunks = 1 << 19
 
-    init(chunks: [Chunk], lists: [BlobID], sketches: [Sketch]) {
+    init(chunks: [Chunk], lists: [List], sketches: [Sketch]) {
         self.chunks = chunks
         self.lists = lists
         self.sketches = SketchTable(sketches)
@@ -31,11 +37,11 @@ public final class PreviousContent: Sendable {
         case .list:
             var chunks: [Chunk] = []
             var sketches: [Sketch] = []
-            var lists: [BlobID] = []
+            var lists: [List] = []
             do {
                 try ContentWalk.lists(of: content, reader) { id, list, offset in
                     guard chunks.count < maximumChunks else { return false }
-                    lists.append(id)
+                    lists.append(List(id: id, start: chunks.count))
                     var at = offset
                     for entry in list.entries {
                         if let id = entry.id {

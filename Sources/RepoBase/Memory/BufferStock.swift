@@ -1,0 +1,52 @@
+import Glibc
+
+/// Memory of buffers that were freed, kept for the next ones of about their size.
+///
+/// A chunk's plaintext lives for a moment, and there is one after the other. Memory that goes back to the kernel comes again as pages
+/// that it has to clear, which cost more than half of the processor time of reading deltas.
+enum BufferStock {
+    /// Larger buffers are few and live long; smaller ones the allocator keeps by itself.
+    private static let sizes = (32 << 10)...(1 << 20)
+    /// Bytes kept in all.
+    private static let limit = 16 << 20
+
+    private struct State: @unchecked Sendable {
+        // What lies here has no other owner. By the logarithm of the size.
+        var classes = [[UnsafeMutableRawPointer]](repeating: [], count: 22)
+        var bytes = 0
+    }
+    private static let state = Monitor(State())
+
+    /// Memory of at least `capacity` bytes, aligned to a page, and how large it is. Traps when the machine has none left.
+    static func take(_ capacity: Int) -> (base: UnsafeMutableRawPointer, size: Int) {
+        guard sizes.contains(capacity) else { return (allocate(capacity), capacity) }
+        let log = Int.bitWidth - (capacity - 1).leadingZeroBitCount
+        let found = state.withLock { state -> (UnsafeMutableRawPointer, Int)? in
+            for log in log...(log + 1) {
+                guard let base = state.classes[log].popLast() else { continue }
+                state.bytes -= 1 << log
+                return (base, 1 << log)
+            }
+            return nil
+        }
+        return found ?? (allocate(1 << log), 1 << log)
+    }
+
+    /// Takes back what `take` gave.
+    static func put(_ base: UnsafeMutableRawPointer, size: Int) {
+        let isKept = sizes.contains(size) && size.nonzeroBitCount == 1 && state.withLock { state in
+            guard state.bytes + size <= limit else { return false }
+            state.classes[size.trailingZeroBitCount].append(base)
+            state.bytes += size
+            return true
+        }
+        if !isKept { free(base) }
+    }
+
+    private static func allocate(_ size: Int) -> UnsafeMutableRawPointer {
+        var pointer: UnsafeMutableRawPointer?
+        let status = posix_memalign(&pointer, 4096, size)
+        guard status == 0, let pointer else { fatalError("out of memory for \(size) bytes") }
+        return pointer
+    }
+}

@@ -25,9 +25,12 @@ struct ProgramUnderTest: Sendable {
     let folder: String
     private(set) var environment: [String: String]
     private var launcher: [String] = []
+    /// Nil for `repo`; the path of another program otherwise.
+    private let executable: String?
 
-    init(folder: String, environment: [String: String] = [:]) {
+    init(folder: String, environment: [String: String] = [:], executable: String? = nil) {
         self.folder = folder
+        self.executable = executable
         // A crash is to end the process at once instead of printing a backtrace first.
         self.environment = [
             "HOME": folder, "PATH": "/usr/bin:/bin", "TZ": "UTC", "SWIFT_BACKTRACE": "enable=no",
@@ -84,7 +87,7 @@ struct ProgramUnderTest: Sendable {
 
     /// Starts a run whose standard input is fed by the caller.
     func start(_ arguments: [String]) throws -> RunningProgram {
-        let program = try #require(Self.path, "the program is not beside the test bundle; run 'swift build'")
+        let program = try #require(executable ?? Self.path, "the program is not beside the test bundle; run 'swift build'")
         // A socket instead of a pipe: a send to a process that was killed fails, and signals nobody.
         var ends: [CInt] = [-1, -1]
         try #require(socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0)

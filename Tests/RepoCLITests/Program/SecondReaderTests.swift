@@ -17,6 +17,7 @@ struct SecondReaderTests {
             let restored = try folder.reader().run(folder.repository, "restore", "latest:tree", target)
             #expect(restored.status == 0, "\(restored)")
             #expect(try Described.tree("\(target)\(tree.path)") == Described.tree(tree.path))
+            #expect(try Described.attributes("\(target)\(tree.path)") == Described.attributes(tree.path))
         }
         // The changes above are stored as deltas, or this would be three times the whole.
         let stored = FileTree.files("\(folder.repository)/packs").reduce(0) { $0 + FileTree.size($1) }
@@ -67,7 +68,7 @@ struct SecondReaderTests {
         let tree = "\(folder.path)/tree"
         var contents: [String: [UInt8]] = [:]
         for name in ["a", "b"] {
-            contents[name] = numbers.bytes(20_000_000)
+            contents[name] = numbers.bytes(10_000_000)
             try FileTree.write("\(tree)/\(name)", contents[name]!)
         }
         let made = try folder.program.run("snapshot", "files", tree, "--name", "tree", "--quiet")
@@ -126,13 +127,12 @@ struct SecondReaderTests {
         }
         // What b2sum gave when it was made: see GoldenRepositoryTests+Expected.swift.
         let digests = try ProgramUnderTest(folder: folder.path, executable: "/usr/bin/b2sum")
-            .run(["-l", "256"] + FileTree.files(target)).text
+            .run(["-l", "256"] + FileTree.files(target).filter { !$0.hasSuffix("/fifo") }).text
         for digest in [
             "b5f62d558e06c58cfd77a591a952464f61d91f42d7fac8e04a0589ee52f16e30",
             "4f2d4ea9c349e9c9d41e2342f23529dd7f602d9d601c129f5c5e04ea3e80f24c",
             "16d99be0860337cd3311350888828a2b0d5a1a3dec5611d3be5231dfb7be89ef",
             "649f31f5a70f83107dff0cd1c52530ab510bb2a06bcd874f238bbcc05622b6d7",
-            "9cfaf3d1cf6aaa07d64e8865684fc9da7368f6bb24d7a698e1c12678b2026958",
             "4712d55e95780020f0f54d022178b0232ad1c852cb7e734bc8e5ecb24127311b",
         ] { #expect(digests.contains(digest)) }
     }

@@ -19,13 +19,14 @@ struct SampleTree {
         }
         try change(to: 0)
         try #require(symlink("../dump.sql", "\(path)/many/link") == 0)
-        try #require(link("\(path)/random", "\(path)/many/hard link") == 0)
+        try #require(link("\(path)/random", "\(path)/hard link") == 0)
         try #require(mkfifo("\(path)/fifo", 0o640) == 0)
         let notText: [CChar] = Array("\(path)/not ".utf8).map(CChar.init(bitPattern:)) + [-1, 0]
         try #require(mkdir(notText, 0o750) == 0)
         try #require(chmod("\(path)/random", 0o4711) == 0 && chmod("\(path)/many", 0o1777) == 0)
-        // The owner may have no right to set it here, and the file system no place for it; then nothing is there to restore.
-        _ = setxattr("\(path)/random", "user.comment", "kept", 4, 0)
+        // Where the file system has no place for it, nothing is there to restore.
+        _ = try ProgramUnderTest(folder: path, executable: "/usr/bin/setfattr")
+            .run("-n", "user.comment", "-v", "kept", "\(path)/random")
     }
 
     /// Rewrites what changes: a dump with some other rows, a database with some other pages, a sparse disk image.
@@ -58,9 +59,14 @@ struct Described: Equatable, CustomStringConvertible {
     let status: [Int]
     /// A file's bytes, or where a link leads.
     let content: [UInt8]
-    let attribute: [UInt8]
 
     var description: String { "\(String(decoding: path, as: UTF8.self)) \(status)" }
+
+    /// The extended attributes of everything below, as text.
+    static func attributes(_ root: String) throws -> String {
+        try ProgramUnderTest(folder: root, executable: "/usr/bin/getfattr")
+            .run("--recursive", "--dump", "--absolute-names", root).text.replacing(root, with: "")
+    }
 
     /// A directory's entries, all the way down, sorted.
     static func tree(_ root: String) throws -> [Described] {
@@ -94,16 +100,14 @@ struct Described: Equatable, CustomStringConvertible {
         self.status =
             [Int(status.st_mode), Int(status.st_uid), Int(status.st_gid), status.st_mtim.tv_sec, status.st_mtim.tv_nsec]
             + (kind == S_IFDIR ? [] : [Int(status.st_nlink), Int(status.st_size)])
-        var buffer = [UInt8](repeating: 0, count: 4096)
         switch kind {
         case S_IFREG: content = try FileTree.read(String(decoding: path, as: UTF8.self))
         case S_IFLNK:
+            var buffer = [UInt8](repeating: 0, count: 4096)
             let count = buffer.withUnsafeMutableBytes { readlink(text, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count) }
             content = Array(buffer[..<max(0, count)])
         default: content = []
         }
-        let count = lgetxattr(text, "user.comment", &buffer, buffer.count)
-        attribute = Array(buffer[..<max(0, count)])
     }
 }
 

@@ -52,6 +52,7 @@ extension FuzzTarget {
     private func segment(_ bytes: [UInt8]) {
         read(bytes)
         guard bytes.count > 48 else { return }
+        let bytes = Array(bytes.prefix(8192))
         var repaired = bytes
         let version = WALVersion.allCases[Int(bytes[0]) % WALVersion.allCases.count]
         let start: UInt64 = 3 << 20

@@ -43,22 +43,31 @@ struct RecordedLog: Sendable {
         var description: String
 
         /// `rmgr: Heap  len (rec/tot):  59/  59, tx:  734, lsn: 0/015000, prev 0/014FF8, desc: INSERT off 1 …`
-        init?(_ line: Substring) {
-            func after(_ key: String, _ rest: Substring) -> Substring? {
-                guard let found = rest.firstRange(of: key) else { return nil }
-                return rest[found.upperBound...].drop { $0 == " " }
+        ///
+        /// By bytes: there are tens of thousands of lines, and tests are not optimised.
+        init?(_ line: Substring.UTF8View.SubSequence) {
+            var rest = line[...]
+            func move(behind key: String) -> Bool {
+                let key = Array(key.utf8)
+                while !rest.isEmpty, !rest.starts(with: key) { rest.removeFirst() }
+                rest = rest.dropFirst(key.count).drop { $0 == UInt8(ascii: " ") }
+                return !rest.isEmpty
             }
-            guard let manager = after("rmgr:", line), let length = after("len (rec/tot):", line), let total = after("/", length),
-                let transaction = after("tx:", line), let position = after("lsn:", line), let previous = after("prev ", line),
-                let description = after("desc: ", line)
+            func word(until ends: String) -> String {
+                let ends = Array(ends.utf8)
+                return String(decoding: rest.prefix { !ends.contains($0) }, as: UTF8.self)
+            }
+            guard move(behind: "rmgr:") else { return nil }
+            manager = word(until: " ")
+            guard move(behind: "len (rec/tot):"), move(behind: "/"), let total = Int(word(until: ",")), move(behind: "tx:"),
+                let transaction = UInt32(word(until: ",")), move(behind: "lsn:"), let position = LogSequenceNumber(word(until: ",")),
+                move(behind: "prev "), let previous = LogSequenceNumber(word(until: ",")), move(behind: "desc:")
             else { return nil }
-            self.manager = String(manager.prefix { $0 != " " })
-            self.total = Int(total.prefix { $0.isNumber })!
-            self.transaction = UInt32(transaction.prefix { $0.isNumber })!
-            self.position = LogSequenceNumber(position.prefix { $0 != "," })!
-            self.previous = LogSequenceNumber(previous.prefix { $0 != "," })!
-            self.description = String(description)
+            (self.total, self.transaction, self.position, self.previous) = (total, transaction, position, previous)
+            description = String(decoding: rest, as: UTF8.self)
         }
+
+        static func all(_ dump: String) -> [DumpedRecord] { dump.utf8.split(separator: UInt8(ascii: "\n")).compactMap { DumpedRecord($0) } }
 
         /// `COMMIT 2026-11-21 09:00:00.123456 UTC; …`, of any record that shows such a time first.
         var time: PostgresTime? { description.split(separator: ";").lazy.compactMap { Self.time($0) }.first }
@@ -82,7 +91,7 @@ struct RecordedLog: Sendable {
         guard let stream = fopen(path, "r") else { throw RepoError(.failed, "\(path) cannot be read") }
         defer { fclose(stream) }
         var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while case let count = fread(&buffer, 1, buffer.count, stream), count > 0 { bytes += buffer[..<count] }
         return bytes
     }
@@ -151,13 +160,13 @@ struct RecordedLog: Sendable {
         }
         let dump = try PostgresServer.run(
             ["/usr/bin/env", "TZ=UTC", PostgresServer.binaries + "/pg_waldump", "-p", archive, log.segments.first!, log.segments.last!])
-        log.records = dump.split(separator: "\n").compactMap { DumpedRecord($0) }
+        log.records = DumpedRecord.all(dump)
         let later = try PostgresServer.run(
             [
                 "/usr/bin/env", "TZ=UTC", PostgresServer.binaries + "/pg_waldump", "-t", "2", "-p", archive, log.laterSegments.first!,
                 log.laterSegments.last!,
             ])
-        log.laterRecords = later.split(separator: "\n").compactMap { DumpedRecord($0) }
+        log.laterRecords = DumpedRecord.all(later)
         try log.flipPages(server.data)
         return log
     }

@@ -59,7 +59,7 @@ let package = Package(
         .target(
             name: "Recovery",
             dependencies: [
-                "RepoBase", "Storage", "Repository", "PostgresFormats", "PostgresClient", "WALArchive", "Policy", "CLinux",
+                "RepoBase", "Storage", "Repository", "Ingest", "PostgresFormats", "PostgresClient", "WALArchive", "Policy", "CLinux",
             ],
             swiftSettings: strict),
         .target(

@@ -31,13 +31,14 @@ struct RestoreCommand: RepoSubcommand {
               repo restore latest:uploads --target /tmp/uploads
               repo restore --source uploads --at '2026-11-03 02:30:00' --target /tmp/uploads
               repo restore latest --target / --include /etc/nginx --overwrite if-changed
+              repo restore latest:dumps --to 'host=/run/postgresql user=postgres' --database shop
             """)
 
     @Argument(help: SnapshotName.help) var snapshot: String?
     @Option(help: ArgumentHelp("The newest snapshot of this source.", valueName: "name")) var source: String?
     @Option(help: ArgumentHelp("The newest snapshot at or before this time.", valueName: "time")) var at:
         String?
-    @Option(help: ArgumentHelp("Where to; made where it is missing.", valueName: "folder")) var target: String
+    @Option(help: ArgumentHelp("Where to; made where it is missing.", valueName: "folder")) var target = ""
     @Option(
         name: .customLong("include"),
         help: ArgumentHelp("Only what matches; may be repeated.", valueName: "pattern"))
@@ -53,12 +54,18 @@ struct RestoreCommand: RepoSubcommand {
     @Flag(help: "Remove what is in restored directories and not in the snapshot.") var delete = false
     @Flag(help: "Read every written file again and compare.") var verify = false
     @Flag(help: "Restore owners by number even where their names are known.") var numericOwners = false
+    @OptionGroup(title: "Dumps of PostgreSQL") var dumps: DumpRestoreArguments
     @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func validate() throws {
+        if target.isEmpty == (dumps.to == nil) { throw ValidationError("Give either --target or --to.") }
+    }
 
     func run(_ context: CommandContext) throws -> Int32 {
         let repository = try context.openRepository()
         let entry = try SnapshotChoice.find(
             snapshot, source: source, at: at, SnapshotCatalog(repository), context)
+        if let status = try dumps.run(entry, repository, context) { return status }
         var options = RestoreOptions()
         options.overwrite = overwrite?.option ?? (delete ? .ifChanged : nil)
         options.deletes = delete

@@ -118,18 +118,6 @@ struct BaseBackupTests {
         #expect(damage.list.map(\.block) == [131_073] && damage.count == 1)
     }
 
-    @Test func aServerThatDiesInTheMiddleLeavesNoSnapshot() throws {
-        let server = try PostgresServer(settings: ["max_wal_senders = 4"])
-        defer { server.remove() }
-        try server.start()
-        let place = try ClusterRepository()
-        let error = #expect(throws: RepoError.self) {
-            try place.snapshot(server) { $0.maximumRate = 1 << 20 } onStart: { _ in try? server.stop(mode: "immediate") }
-        }
-        #expect(error?.code == .sourceFailed)
-        #expect(try place.snapshotCount == 0)
-    }
-
     @Test func aCancelledBackupLeavesNoSnapshot() throws {
         let server = try BackedUpServer.server()
         let place = try ClusterRepository()

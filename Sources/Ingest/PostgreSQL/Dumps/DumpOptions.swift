@@ -18,7 +18,10 @@ public struct DumpOptions: Hashable, Sendable {
             && !excludedDatabases.contains { Self.matches(database, $0) }
     }
 
-    static func matches(_ name: String, _ pattern: String) -> Bool { matches(Array(name.unicodeScalars)[...], Array(pattern.unicodeScalars)[...]) }
+    /// Whether the whole name matches a pattern with `*` and `?`.
+    public static func matches(_ name: String, _ pattern: String) -> Bool {
+        matches(Array(name.unicodeScalars)[...], Array(pattern.unicodeScalars)[...])
+    }
 
     /// Linear in most cases: after a `*` only the latest one is tried again.
     private static func matches(_ name: ArraySlice<Unicode.Scalar>, _ pattern: ArraySlice<Unicode.Scalar>) -> Bool {

@@ -71,8 +71,9 @@ struct BackupFeed: TarParser.Visitor {
 
     /// `base/<oid>/…` and `pg_tblspc/<oid>/<version>/<oid>/…`.
     private static func database(_ components: [[UInt8]]) -> UInt32? {
-        let place = components.first.map { $0.elementsEqual("base".utf8) ? 1 : $0.elementsEqual("pg_tblspc".utf8) ? 3 : nil } ?? nil
-        guard let place, components.count == place + 2 else { return nil }
+        guard let first = components.first else { return nil }
+        let place = first.elementsEqual("base".utf8) ? 1 : first.elementsEqual("pg_tblspc".utf8) ? 3 : 0
+        guard place > 0, components.count == place + 2 else { return nil }
         return UInt32(String(decoding: components[place], as: UTF8.self))
     }
 

@@ -57,7 +57,8 @@ struct BackupTree {
     }
 
     private func metadata(_ entry: BackupTable.Entry) -> FileMetadata {
-        let type: FileType = switch entry.kind {
+        let type: FileType =
+            switch entry.kind {
             case .file: .regular
             case .directory: .directory
             case .symbolicLink: .symbolicLink

@@ -74,6 +74,15 @@ public final class ClusterConnection {
             .rows.compactMap { $0[0] }
     }
 
+    /// What the archiver failed at last, when it has archived nothing since; nil where all is well or nobody can be asked.
+    public func archiverFailure() -> String? {
+        let question = """
+            SELECT last_failed_wal FROM pg_catalog.pg_stat_archiver
+            WHERE last_failed_time > coalesce(last_archived_time, '-infinity')
+            """
+        return (try? questions?.query(question))?[0, 0]
+    }
+
     /// The server's clock, or ours where it cannot be asked.
     func now() -> FileTime {
         let question = "SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint"

@@ -31,7 +31,8 @@ struct DamagedPages {
         let shown = blocks.prefix(5).map { "\($0)" }.joined(separator: ", ") + (blocks.count > 5 ? " and \(blocks.count - 5) more" : "")
         let what = blocks.count == 1 ? "block \(shown) is" : "blocks \(shown) are"
         guard let file = RelationFile(path: text) else { return "\(text): \(what) damaged on the server" }
-        let fork = switch file.fork {
+        let fork =
+            switch file.fork {
             case .main: "main fork"
             case .freeSpace: "free space map"
             case .visibility: "visibility map"
@@ -68,7 +69,8 @@ struct RelationNames {
             return "relation \(file.filenode) of \(place)"
         }
         if let owner = answer[0, 2] { return "the TOAST table of \(owner) of \(place)" }
-        let kind = switch answer[0, 1] {
+        let kind =
+            switch answer[0, 1] {
             case "r", "p": "table"
             case "i", "I": "index"
             case "m": "materialised view"

@@ -166,17 +166,11 @@ public final class PostgresConnection {
     func wait(_ events: CInt, until deadline: ContinuousClock.Instant?) throws(RepoError) -> CInt {
         while true {
             try cancellation?.check()
-            var milliseconds: CInt = -1
-            if let deadline {
-                let left = deadline - .now
-                guard left > .zero else { milliseconds = 0; break }
-                milliseconds = CInt(min(Int64(CInt.max), left.milliseconds + 1))
-            }
-            let ready = poll(events, milliseconds)
+            let left = deadline.map { $0 - .now }
+            if let left, left <= .zero { return poll(events, 0) }
+            let ready = poll(events, left.map { CInt(min(Int64(CInt.max), $0.milliseconds + 1)) } ?? -1)
             if ready != 0 { return ready }
-            if let deadline, deadline <= .now { return 0 }
         }
-        return poll(events, 0)
     }
 
     /// 0 when nothing is ready, also after a signal.

@@ -31,13 +31,20 @@ extension SnapshotRun {
 
     /// A snapshot of files that were read while they changed is of no use without the log of that time.
     private func warnWithoutLog(_ cluster: ClusterConnection) throws {
+        if let failed = cluster.archiverFailure() {
+            context.warn(
+                "the server's archive_command failed at '\(failed)' and has archived nothing since: see the server's log. "
+                    + "Until it succeeds, this snapshot cannot be restored.")
+        }
         let system = cluster.identity.systemIdentifier
         if try holdsLog(of: system) { return }
         let isReceived = (try? cluster.streamingSlots().isEmpty) == false
         let archiver =
             cluster.isArchiving
             ? "The server archives its log, but to no place that this repository has received anything from"
-            : isReceived ? "Somebody streams the server's log, but nothing of it has come here yet" : "The server does not archive its log (archive_mode is off)"
+            : isReceived
+                ? "Somebody streams the server's log, but nothing of it has come here yet"
+                : "The server does not archive its log (archive_mode is off)"
         context.warn(
             "the repository holds no log of this cluster, and this snapshot cannot be restored without it. \(archiver): "
                 + "set archive_mode = on and archive_command = 'repo wal push %p', run 'repo wal receive', or take snapshots --with-wal.")

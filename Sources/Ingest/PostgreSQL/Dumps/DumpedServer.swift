@@ -1,7 +1,7 @@
 public import PostgresClient
 public import RepoBase
 
-/// A server that is to be dumped: what it is, which databases it has, and the programs that can do it. Everything that would fail later is refused here.
+/// A server that is to be dumped: what it is, which databases it has, and the programs that can do it. What would fail later is refused here.
 public final class DumpedServer {
     public let target: ConnectionTarget
     public let version: PostgresVersion

@@ -17,6 +17,38 @@ struct SignalTests {
             .first { FileManager.default.isExecutableFile(atPath: $0) }
     }
 
+    /// A command that says nothing and ignores the request to end was left running.
+    @Test func anInterruptedCommandIsEnded() throws {
+        let program = try #require(Self.program, "the program is built beside the tests")
+        let session = try CommandSession()
+        let file = "\(session.folder)/pid"
+        let script = "trap '' TERM; echo $$ > \(file).new; mv \(file).new \(file); while :; do sleep 0.1; done"
+        let words = [program, "snapshot", "command", "--name", "c", "--", "sh", "-c", script]
+        var arguments = words.map { strdup($0) } + [nil]
+        let pairs = session.environment.map { "\($0.key)=\($0.value)" } + ["PATH=/usr/bin:/bin"]
+        var environment = pairs.map { strdup($0) } + [nil]
+        defer { for text in arguments + environment { free(text) } }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+        var child = pid_t()
+        try #require(posix_spawn(&child, program, &actions, nil, &arguments, &environment) == 0)
+        while access(file, F_OK) != 0 { usleep(10_000) }
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        let command = try #require(pid_t(text.dropLast()))
+        #expect(kill(command, 0) == 0)
+        let clock = ContinuousClock.now
+        kill(child, SIGTERM)
+        var status: CInt = 0
+        while waitpid(child, &status, 0) < 0, errno == EINTR {}
+        #expect((status >> 8) & 0xFF == 130)
+        #expect(ContinuousClock.now - clock < .seconds(30))
+        #expect(kill(command, 0) != 0, "the command runs on")
+        #expect(session.names("repository/writers").isEmpty)
+        #expect(session.names("repository/snapshots").isEmpty)
+    }
+
     @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
     func anInterruptedSnapshotLeavesNothing(_ signal: CInt) throws {
         let program = try #require(Self.program, "the program is built beside the tests")

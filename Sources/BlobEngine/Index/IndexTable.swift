@@ -71,7 +71,7 @@ public final class IndexTable: @unchecked Sendable {
 
     static func failure(_ path: String, _ status: CInt) -> RepoError {
         RepoError(
-            .failed, "the index cache \(path) cannot be used: \(String(cString: strerror(status)))",
+            status == ENOSPC || status == EDQUOT ? .storeFull : .failed, "the index cache \(path) cannot be used: \(String(cString: strerror(status)))",
             advice: "Name another folder with --cache-dir, or free some space there.")
     }
 

@@ -5,21 +5,17 @@ import Repository
 struct BackupTree {
     private let writer: SnapshotWriter
     private let table: BackupTable
-    private var earlier: EarlierTree
     /// Components of the open directories.
     private var open: [[UInt8]] = []
 
-    init(_ writer: SnapshotWriter, _ table: BackupTable, parent: BlobID?) {
+    init(_ writer: SnapshotWriter, _ table: BackupTable) {
         self.writer = writer
         self.table = table
-        earlier = EarlierTree(parent, writer.reader)
     }
 
-    /// - Parameters:
-    ///   - root: of the data directory itself, which no archive has.
-    ///   - parent: the tree of the snapshot before.
-    mutating func write(root: FileMetadata, parent: BlobID?) throws {
-        try writer.enterDirectory([], root, previous: parent)
+    /// - Parameter root: of the data directory itself, which no archive has.
+    mutating func write(root: FileMetadata) throws {
+        try writer.enterDirectory([], root)
         for (position, entry) in table.entries.enumerated() {
             let components = table.path(entry).split(separator: RawPath.slash).map(Array.init)
             try openDirectory(components.dropLast(), like: root)
@@ -52,7 +48,7 @@ struct BackupTree {
     }
 
     private mutating func enter(_ components: [[UInt8]], _ metadata: FileMetadata) throws {
-        try writer.enterDirectory(components[components.count - 1], metadata, previous: earlier.entry(components)?.subtree)
+        try writer.enterDirectory(components[components.count - 1], metadata)
         open = components
     }
 

@@ -32,7 +32,7 @@ public struct BaseBackupSource {
         note(options.checkpoint == .fast ? "waiting for the server's checkpoint" : "waiting for the server's checkpoint, spread over time")
         let stream = try cluster.replication.startBaseBackup(options)
         guard stream.start.timeline == cluster.identity.timeline else { throw Self.otherTimeline(stream.start.timeline, cluster) }
-        let writer = try SnapshotWriter(repository, options: description.options)
+        let writer = try SnapshotWriter(repository, options: description.options, following: parent?.snapshot)
         onStart(writer)
         do {
             let expected = stream.tablespaces.reduce(0) { $0 + $1.bytes }
@@ -53,8 +53,8 @@ public struct BaseBackupSource {
                 try LogPresence.require(
                     in: table, from: stream.start, to: end.stop, segmentSize: cluster.segmentSize)
             }
-            var tree = BackupTree(writer, table, parent: before)
-            try tree.write(root: receipt.root(cluster.directoryPermissions, time: startTime), parent: before)
+            var tree = BackupTree(writer, table)
+            try tree.write(root: receipt.root(cluster.directoryPermissions, time: startTime))
             let facts = facts(stream, end.stop, label, receipt.databaseBytes, startTime: startTime)
             let warnings = cluster.replication.takeNotices().filter { $0.severity == "WARNING" }.map(\.message)
             var problems: [SourceProblem] = []
@@ -76,7 +76,7 @@ public struct BaseBackupSource {
             return SourceOutcome(id: result.id, snapshot: result.snapshot, problems: problems)
         } catch {
             writer.abandon()
-            throw error
+            throw writer.interruption ?? error
         }
     }
 

@@ -3,7 +3,9 @@ import Glibc
 public import RepoBase
 
 /// A child whose standard output is a pipe of ours, and where asked for its standard input too.
-public struct ChildProcess {
+///
+/// One thread reads and waits; any other may end it meanwhile.
+public final class ChildProcess: Sendable {
     public enum Status: Hashable, Sendable {
         /// With this code.
         case exited(Int32)
@@ -11,12 +13,22 @@ public struct ChildProcess {
         case signalled(Int32)
     }
 
+    private struct State {
+        var isOpen = true
+        var input: CInt?
+        /// Known once the child was reaped: from then on its id may be another process's.
+        var status: Status?
+    }
+
     /// Where to read what it writes; closed by `wait`.
     public let output: CInt
     /// Where to write what it reads; nil when its input is ours, and after `closeInput`.
-    public private(set) var input: CInt?
+    public var input: CInt? { state.withLock { $0.input } }
     private let identifier: pid_t
-    private var status: Status?
+    private let state: Monitor<State>
+
+    /// How long `kill` waits for a child that was asked to end, before it is made to.
+    public static let gracePeriod = Duration.seconds(5)
 
     /// Starts the program, found by PATH, with its arguments; its standard error is ours, and its standard input unless `pipesInput`.
     /// Throws `.sourceFailed`.
@@ -60,8 +72,8 @@ public struct ChildProcess {
             throw Self.failure(command[0], result)
         }
         output = ends[0]
-        input = pipesInput ? inputEnds[1] : nil
         identifier = child
+        state = Monitor(State(input: pipesInput ? inputEnds[1] : nil))
     }
 
     /// Ours with some changed, each `NAME=value`.
@@ -95,33 +107,64 @@ public struct ChildProcess {
     }
 
     /// The end of what it reads.
-    public mutating func closeInput() {
-        if let input { close(input) }
-        input = nil
+    public func closeInput() {
+        let open = state.withLock { state in
+            defer { state.input = nil }
+            return state.input
+        }
+        if let open { close(open) }
     }
 
     /// Closes the pipes and waits for its end.
-    public mutating func wait() -> Status {
-        if let status { return status }
+    public func wait() -> Status {
         closeInput()
-        close(output)
+        closeOutput()
+        // Waited for without being reaped, so that its id stays its own while another thread may signal it.
+        var information = siginfo_t()
+        while waitid(P_PID, id_t(identifier), &information, WEXITED | WNOWAIT) < 0, errno == EINTR {}
+        return state.withLock { reap(&$0, flags: 0) } ?? .signalled(SIGKILL)
+    }
+
+    private func closeOutput() {
+        let isOpen = state.withLock { state in
+            defer { state.isOpen = false }
+            return state.isOpen
+        }
+        if isOpen { close(output) }
+    }
+
+    /// Nil while it runs, with `WNOHANG`.
+    private func reap(_ state: inout State, flags: CInt) -> Status? {
+        if let status = state.status { return status }
         var raw: CInt = 0
-        while waitpid(identifier, &raw, 0) < 0, errno == EINTR {}
+        var result = waitpid(identifier, &raw, flags)
+        while result < 0, errno == EINTR { result = waitpid(identifier, &raw, flags) }
+        guard result > 0 else { return nil }
         let signal = raw & 0x7F
-        let ended: Status = signal == 0 ? .exited((raw >> 8) & 0xFF) : .signalled(signal)
-        status = ended
-        return ended
+        state.status = signal == 0 ? .exited((raw >> 8) & 0xFF) : .signalled(signal)
+        return state.status
     }
 
     /// Asks it to end, without waiting.
-    public func terminate() {
-        guard status == nil else { return }
-        _ = Glibc.kill(identifier, SIGTERM)
+    public func terminate() { _ = send(SIGTERM) }
+
+    /// Ends it if it still runs, and returns when it has ended: SIGTERM, and SIGKILL when it is still there after the grace period.
+    public func kill(after gracePeriod: Duration = ChildProcess.gracePeriod) {
+        let deadline = ContinuousClock.now + gracePeriod
+        guard !send(SIGTERM) else { return }
+        while ContinuousClock.now < deadline {
+            if state.withLock({ reap(&$0, flags: WNOHANG) }) != nil { return }
+            usleep(10_000)
+        }
+        if !send(SIGKILL) { state.withLock { _ = reap(&$0, flags: 0) } }
     }
 
-    /// Ends it if it still runs.
-    public mutating func kill() {
-        terminate()
-        _ = wait()
+    /// True when it has ended already.
+    private func send(_ signal: CInt) -> Bool {
+        state.withLock { state in
+            if reap(&state, flags: WNOHANG) != nil { return true }
+            _ = Glibc.kill(identifier, signal)
+            return false
+        }
     }
 }

@@ -18,21 +18,30 @@ public struct CommandSource: Sendable {
         self.command = command
     }
 
-    /// The command's standard error goes to ours. It is killed when the snapshot fails before it ends.
+    /// The command's standard error goes to ours. It starts when the repository is ready to take what it writes, and is ended when the
+    /// snapshot fails or is cancelled before: asked to by SIGTERM, and made to five seconds later.
     public func run(
         _ repository: OpenRepository, onStart: (SnapshotWriter) -> Void = { _ in }
     ) throws -> SourceOutcome {
         let source = try StreamSource(description, kind: "command")
-        var child = try ChildProcess(command)
+        var child: ChildProcess?
         do {
             return try source.run(
-                repository, descriptor: child.output, onStart: onStart,
+                repository,
+                descriptor: { writer in
+                    let started = try ChildProcess(command)
+                    child = started
+                    writer.running.onCancel { started.kill() }
+                    return started.output
+                },
+                onStart: onStart,
                 completed: {
-                    let status = child.wait()
-                    guard status == .exited(0) else { throw Self.failure(command[0], status) }
+                    guard let status = child?.wait(), status != .exited(0) else { return }
+                    throw Self.failure(command[0], status)
                 })
         } catch {
-            child.kill()
+            child?.kill()
+            _ = child?.wait()
             throw error
         }
     }

@@ -28,7 +28,7 @@ public struct FilesSource: Sendable {
         let started = FileTime.now()
         let now = description.time ?? started
         let parent = try SnapshotCatalog(repository).latest(source: description.name, host: description.host)
-        let writer = try SnapshotWriter(repository, options: description.options)
+        let writer = try SnapshotWriter(repository, options: description.options, following: parent?.snapshot)
         onStart(writer)
         do {
             var visitor = try FilesVisitor(writer, roots: roots, parent: parent?.snapshot)

@@ -38,7 +38,7 @@ struct FilesVisitor: TreeVisitor {
         if let parent { cursor = try? TreeCursor(parent.root, writer.reader) }
         earlier = [cursor]
         let metadata = Self.status([UInt8(ascii: "/")], accounts)
-        try writer.enterDirectory([], metadata, previous: parent?.root)
+        try writer.enterDirectory([], metadata)
     }
 
     /// Opens the directories that lead to a root, keeping those that are open already.
@@ -84,7 +84,7 @@ struct FilesVisitor: TreeVisitor {
         var cursor: TreeCursor?
         if let tree = before?.subtree { cursor = try? TreeCursor(tree, writer.reader) }
         earlier.append(cursor)
-        try writer.enterDirectory(name, metadata, previous: before?.subtree, isIncomplete: isIncomplete)
+        try writer.enterDirectory(name, metadata, isIncomplete: isIncomplete)
     }
 
     /// The entry of that name in the snapshot before; a damaged tree is as good as none.

@@ -23,18 +23,27 @@ public struct StreamSource: Sendable {
         _ repository: OpenRepository, descriptor: CInt, onStart: (SnapshotWriter) -> Void = { _ in },
         completed: () throws -> Void = {}
     ) throws -> SourceOutcome {
+        try run(repository, descriptor: { _ in descriptor }, onStart: onStart, completed: completed)
+    }
+
+    /// The same for a stream that is opened when the writer is ready; what opening throws leaves no snapshot.
+    func run(
+        _ repository: OpenRepository, descriptor open: (SnapshotWriter) throws -> CInt,
+        onStart: (SnapshotWriter) -> Void, completed: () throws -> Void
+    ) throws -> SourceOutcome {
         let name = Array(description.name.utf8)
         let now = description.time ?? .now()
         let parent = try SnapshotCatalog(repository).latest(source: description.name, host: description.host)
-        let writer = try SnapshotWriter(repository, options: description.options)
+        let writer = try SnapshotWriter(repository, options: description.options, following: parent?.snapshot)
         onStart(writer)
         do {
+            let descriptor = try open(writer)
             var previous: Content?
             if let parent, var cursor = try? TreeCursor(parent.snapshot.root, writer.reader) {
                 previous = try? cursor.entry(named: name)?.content
             }
             let metadata = Self.metadata(.regular, now)
-            try writer.enterDirectory([], Self.metadata(.directory, now), previous: parent?.snapshot.root)
+            try writer.enterDirectory([], Self.metadata(.directory, now))
             let feed = writer.beginContent(.contentDefined, previous: previous)
             // A pipe gives little at a time; a segment is filled before it is handed on.
             while try feed.read({ try Self.fill($0, from: descriptor) }) > 0 {}
@@ -54,7 +63,7 @@ public struct StreamSource: Sendable {
             return SourceOutcome(id: result.id, snapshot: result.snapshot, problems: [])
         } catch {
             writer.abandon()
-            throw error
+            throw writer.interruption ?? error
         }
     }
 

@@ -29,6 +29,18 @@ extension CommandContext {
         return try openRepository(store)
     }
 
+    /// Unlocks the repository for a command that delivers what can be read: damaged parts of the index are warned of and left out.
+    func openRepositoryForReading() throws -> OpenRepository {
+        let repository = try openRepository()
+        let told = Monitor<Set<StoreKey>>([])
+        let context = self
+        repository.acceptPartialIndex { key, error in
+            guard told.withLock({ $0.insert(key).inserted }) else { return }
+            context.warn("\(error.message); what only it names cannot be read. Run 'repo repair index'.")
+        }
+        return repository
+    }
+
     func openRepository(_ store: any Store) throws -> OpenRepository {
         guard try store.stat(StoreKey("config")) != nil else {
             // Words what is missing.

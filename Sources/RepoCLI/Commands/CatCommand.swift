@@ -19,7 +19,7 @@ struct CatCommand: RepoSubcommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
+        let repository = try context.openRepositoryForReading()
         let entry = try SnapshotCatalog(repository).find(snapshot)
         let file = try SnapshotPath.file(entry.snapshot.root, Array(path.utf8), BlobReader(repository))
         guard let content = file.content else { throw RepoError(.usage, "'\(path)' is not a regular file") }

@@ -49,9 +49,7 @@ struct CheckCommand: RepoSubcommand {
         } else {
             for damage in report.errors { try show(damage, context.console) }
             if !report.unindexedPacks.isEmpty {
-                context.note(
-                    "\(report.unindexedPacks.count) packs are not in the index: of a snapshot under way, or of one that "
-                        + "was interrupted; a later prune removes them.")
+                context.note("\(report.unindexedPacks.count) packs are not in the index: \(Self.origin(of: report))")
             }
             if !context.options.quiet {
                 var line =
@@ -62,6 +60,13 @@ struct CheckCommand: RepoSubcommand {
             }
         }
         return report.isClean ? ExitStatus.done : RepoError.Code.damaged.exitStatus
+    }
+
+    /// What packs without an index are, as far as one can tell.
+    private static func origin(of report: CheckReport) -> String {
+        report.lacksIndex
+            ? "what is missing may be in them. Run 'repo repair index', which finds it again."
+            : "of a snapshot under way, or of one that was interrupted; the next snapshot uses them, or a later prune removes them."
     }
 
     private func show(_ damage: Damage, _ console: Console) throws {

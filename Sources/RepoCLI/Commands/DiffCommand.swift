@@ -30,7 +30,7 @@ struct DiffCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
+        let repository = try context.openRepositoryForReading()
         let catalog = SnapshotCatalog(repository)
         let from = try catalog.find(old).snapshot.root
         let to = try catalog.find(new).snapshot.root

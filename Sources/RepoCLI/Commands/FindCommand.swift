@@ -31,7 +31,7 @@ struct FindCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
+        let repository = try context.openRepositoryForReading()
         let catalog = SnapshotCatalog(repository)
         var damaged = false
         let problem: (RepoError) -> Void = { error in

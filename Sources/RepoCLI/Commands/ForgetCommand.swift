@@ -1,4 +1,5 @@
 import ArgumentParser
+import BlobEngine
 import Policy
 import RepoBase
 import Repository
@@ -41,28 +42,29 @@ struct ForgetCommand: RepoSubcommand {
             throw RepoError(.usage, "'\(groupBy)' is nothing to group by", advice: "Write one of \(names).")
         }
         let repository = try context.openRepository()
-        if snapshots.isEmpty {
-            try byRules(rules, grouping, repository, context)
-        } else {
-            try byName(repository, context)
-        }
-        return prunes ? try prune.run(repository, context, isDryRun: isDryRun) : ExitStatus.done
+        let gone =
+            snapshots.isEmpty
+            ? try byRules(rules, grouping, repository, context) : try byName(repository, context)
+        return prunes ? try prune.run(repository, context, isDryRun: isDryRun, without: gone) : ExitStatus.done
     }
 
-    private func byName(_ repository: OpenRepository, _ context: CommandContext) throws {
+    /// Returns what is gone, or would be.
+    private func byName(_ repository: OpenRepository, _ context: CommandContext) throws -> Set<ObjectID> {
         let catalog = SnapshotCatalog(repository)
         let entries = try snapshots.map { try catalog.find($0) }
         if !isDryRun { try Forgetting(repository).remove(entries.map(\.id)) }
         let result = ForgetResult(
             kept: [], removed: entries.map { .init($0, ["named"]) }, isDryRun: isDryRun)
         try result.show(context, showsKept: false)
+        return Set(entries.map(\.id))
     }
 
     private func byRules(
         _ given: RetentionRules?, _ grouping: Forgetting.Grouping, _ repository: OpenRepository,
         _ context: CommandContext
-    ) throws {
+    ) throws -> Set<ObjectID> {
         let forgetting = Forgetting(repository)
+        var removed: Set<ObjectID> = []
         var result = ForgetResult(kept: [], removed: [], isDryRun: isDryRun)
         for (rules, selection) in try work(given, repository, context) {
             let decisions = try forgetting.decide(
@@ -73,12 +75,14 @@ struct ForgetCommand: RepoSubcommand {
                 // A hold that was put on meanwhile has kept it.
                 if gone?.contains(decision.entry.id) ?? !decision.isKept {
                     result.removed.append(row)
+                    removed.insert(decision.entry.id)
                 } else {
                     result.kept.append(row)
                 }
             }
         }
         try result.show(context, showsKept: isDryRun || context.options.verbose)
+        return removed
     }
 
     /// The rules of the command line for all that is selected, or those of the configuration, each for its source.

@@ -39,7 +39,7 @@ struct HoldRemoveCommand: RepoSubcommand {
 
     func run(_ context: CommandContext) throws -> Int32 {
         let repository = try context.openRepository()
-        let id = try SnapshotCatalog(repository).find(snapshot).id
+        let id = try SnapshotCatalog(repository).identify(snapshot)
         try Holds(repository).remove(id)
         try HoldChange(snapshotId: "\(id)", held: false).show(context)
         return ExitStatus.done

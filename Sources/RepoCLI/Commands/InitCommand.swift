@@ -48,6 +48,7 @@ struct InitCommand: RepoSubcommand {
         ]
         let made = try RepositoryCreation.create(
             in: store, .password(password), profiles: profiles, label: label)
+        SpaceReserve.keep(in: store)
         let keys = made.keyRing
         if context.options.json {
             try context.console.print(

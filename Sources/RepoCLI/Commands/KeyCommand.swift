@@ -184,7 +184,7 @@ struct KeyRotateCommand: RepoSubcommand {
     static let configuration = CommandConfiguration(
         commandName: "rotate",
         abstract: "Seal everything from now on with new keys.",
-        discussion: "Older data stays readable; 'repo prune' reseals what it rewrites.")
+        discussion: "Older data stays readable; 'repo prune' reseals what it rewrites, and with --end-rotation all of it.")
 
     @OptionGroup(title: "Global options") var global: GlobalOptions
 

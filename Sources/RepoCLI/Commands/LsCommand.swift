@@ -23,7 +23,7 @@ struct LsCommand: RepoSubcommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
+        let repository = try context.openRepositoryForReading()
         let root = try SnapshotCatalog(repository).find(snapshot).snapshot.root
         let reader = BlobReader(repository)
         let listing = EntryListing(context, isLong: isLong)

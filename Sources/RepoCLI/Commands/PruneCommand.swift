@@ -1,7 +1,9 @@
 import ArgumentParser
+import BlobEngine
 import Policy
 import RepoBase
 import Repository
+import Storage
 
 struct PruneCommand: RepoSubcommand {
     static let configuration = CommandConfiguration(
@@ -13,6 +15,7 @@ struct PruneCommand: RepoSubcommand {
             Examples:
               repo prune
               repo prune --dry-run --max-unused 10%
+              repo prune --end-rotation
             """)
 
     @OptionGroup var prune: PruneArguments
@@ -37,11 +40,18 @@ struct PruneArguments: ParsableArguments {
         help: ArgumentHelp(
             "Leave packs that no index names alone until they are so old.", valueName: "duration"))
     var minAge = "1d"
+    @Flag(help: "Seal anew all that earlier keys of 'repo key rotate' still open.")
+    var endRotation = false
 
     /// Runs the collector and prints what it did.
-    func run(_ repository: OpenRepository, _ context: CommandContext, isDryRun: Bool) throws -> Int32 {
+    /// - Parameter gone: snapshots that a dry run takes as forgotten.
+    func run(
+        _ repository: OpenRepository, _ context: CommandContext, isDryRun: Bool, without gone: Set<ObjectID> = []
+    ) throws -> Int32 {
         var options = CollectionOptions()
         options.isDryRun = isDryRun
+        options.withoutSnapshots = gone
+        options.endsRotation = endRotation
         options.maximumUnused = try share(maxUnused)
         options.fenceAfter = try ElapsedTime.parse(fenceAfter).components.seconds
         options.minimumAge = try ElapsedTime.parse(minAge).components.seconds
@@ -49,6 +59,11 @@ struct PruneArguments: ParsableArguments {
             if context.options.verbose { context.note(stage.rawValue) }
         }.run()
         for problem in outcome.problems { context.warn(problem) }
+        if outcome.ranOutOfSpace {
+            context.warn(
+                "\(repository.store.location) is too full to copy what is needed out of packs with garbage; they stay. Run 'repo prune' again "
+                    + "when there is room.")
+        }
         if context.options.json {
             try context.console.print(JSONOutput.line(PruneResult(outcome, isDryRun: isDryRun)))
         } else if !context.options.quiet {
@@ -61,7 +76,8 @@ struct PruneArguments: ParsableArguments {
             try context.console.print(PruneResult(outcome, isDryRun: isDryRun).line)
             for writer in outcome.waitingFor { try context.console.print("waiting for \(writer)") }
         }
-        return outcome.problems.isEmpty ? ExitStatus.done : RepoError.Code.damaged.exitStatus
+        if !outcome.problems.isEmpty { return RepoError.Code.damaged.exitStatus }
+        return outcome.ranOutOfSpace ? RepoError.Code.storeFull.exitStatus : ExitStatus.done
     }
 
     private func share(_ text: String) throws(RepoError) -> Double {
@@ -85,6 +101,7 @@ private struct PruneResult: Encodable {
     let blobsDead: Int
     let segmentsMerged: Int
     let waitingFor: [String]
+    let ranOutOfSpace: Bool?
     let problems: [String]
     let dryRun: Bool?
 
@@ -100,6 +117,7 @@ private struct PruneResult: Encodable {
         blobsDead = outcome.blobsDead
         segmentsMerged = outcome.segmentsMerged
         waitingFor = outcome.waitingFor.map(\.description)
+        ranOutOfSpace = outcome.ranOutOfSpace ? true : nil
         problems = outcome.problems
         dryRun = isDryRun ? true : nil
     }

@@ -61,7 +61,7 @@ struct RepairPacksCommand: RepoSubcommand {
               repo repair packs
             """)
 
-    @Argument(help: ArgumentHelp("Packs by their ids, as 'repo check' names them.", valueName: "pack"))
+    @Argument(help: ArgumentHelp("Packs by their ids, or the first digits of them.", valueName: "pack"))
     var packs: [String] = []
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
@@ -73,14 +73,8 @@ struct RepairPacksCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let ids = try packs.map { text throws(RepoError) -> ObjectID in
-            guard let id = ObjectID(text.split(separator: "/").last ?? "") else {
-                throw RepoError(
-                    .usage, "'\(text)' is not a pack's id", advice: "'repo check' names them in full.")
-            }
-            return id
-        }
         let repository = try context.openRepository()
+        let ids = try packs.map { try PackRepair(repository).identify($0) }
         let progress = CheckProgress()
         let repaired = try ProgressDisplay.during(
             context, "repair",
@@ -111,7 +105,8 @@ struct RepairSnapshotsCommand: RepoSubcommand {
         commandName: "snapshots",
         abstract: "Make restorable snapshots of damaged ones, without what is lost.",
         discussion: """
-            The new ones are tagged 'repaired=true' and list what they lack. Without names all are looked at.
+            The new ones are tagged 'repaired=true' and list what they lack. Without names all are looked at. A snapshot \
+            whose own object does not read is moved to the repository's folder 'damaged', so that 'forget' and 'prune' go on.
 
             Example:
               repo repair snapshots --forget
@@ -122,43 +117,67 @@ struct RepairSnapshotsCommand: RepoSubcommand {
     @Flag(help: "Open every chunk instead of looking it up.") var readData = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
-    private struct Row: Encodable {
+    fileprivate struct Row: Encodable {
         let old: String
         let new: String?
         let lostEntries: Int
         let problems: [String]
+        /// Its object does not read and is in `damaged/` now. Absent unless true.
+        let setAside: Bool?
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
         let repository = try context.openRepository()
         let catalog = SnapshotCatalog(repository)
-        let ids = try snapshots.map { try catalog.find($0).id }
-        let repaired = try SnapshotRepair(repository).run(
-            ids.isEmpty ? nil : ids, forget: forget, verifiesData: readData)
+        let named = try snapshots.map { try catalog.identify($0) }
+        let repair = SnapshotRepair(repository)
+        let unreadable = try repair.setAsideUnreadable(named.isEmpty ? nil : named)
+        let rest = named.filter { id in !unreadable.contains { $0.id == id } }
+        let repaired =
+            named.isEmpty || !rest.isEmpty
+            ? try repair.run(named.isEmpty ? nil : rest, forget: forget, verifiesData: readData) : []
         if context.options.json {
-            try context.console.print(
-                JSONOutput.pretty(
-                    repaired.map { one in
-                        Row(
-                            old: "\(one.old)", new: one.new.map { "\($0)" }, lostEntries: one.problemCount,
-                            problems: one.problems.map {
-                                "\(RawPath.describe($0.path)): \(TextDisplay.oneLine($0.message))"
-                            })
-                    }))
-            return ExitStatus.done
+            try context.console.print(JSONOutput.pretty(unreadable.map(Row.init) + repaired.map(Row.init)))
+        } else {
+            for one in unreadable { try show(one, context) }
+            for one in repaired { try show(one, context) }
+            if repaired.isEmpty, unreadable.isEmpty { try context.console.print("no snapshot needs repair") }
         }
-        for one in repaired {
-            for problem in one.problems {
-                try context.console.print(
-                    "lost: \(RawPath.describe(problem.path)): \(TextDisplay.oneLine(problem.message))")
+        return unreadable.contains { $0.leftBecause != nil } ? RepoError.Code.damaged.exitStatus : ExitStatus.done
+    }
+
+    private func show(_ one: SnapshotRepair.Unreadable, _ context: CommandContext) throws {
+        let name = "snapshot \(one.id.short)"
+        if let reason = one.leftBecause {
+            context.warn("\(name) does not read (\(one.problem)) and was left: \(reason)")
+        } else {
+            try context.console.print("\(name) does not read (\(one.problem)): moved to \(PackRepair.damagedPrefix)\(one.id)")
+        }
+    }
+
+    private func show(_ one: SnapshotRepair.Repaired, _ context: CommandContext) throws {
+        for problem in one.problems {
+            try context.console.print(
+                "lost: \(RawPath.describe(problem.path)): \(TextDisplay.oneLine(problem.message))")
+        }
+        try context.console.print(
+            one.new.map {
+                "snapshot \(one.old.short) is repaired as \($0.short), without \(one.problemCount) entries"
             }
-            try context.console.print(
-                one.new.map {
-                    "snapshot \(one.old.short) is repaired as \($0.short), without \(one.problemCount) entries"
-                }
-                    ?? "nothing is left of snapshot \(one.old.short)")
-        }
-        if repaired.isEmpty { try context.console.print("no snapshot needs repair") }
-        return ExitStatus.done
+                ?? "nothing is left of snapshot \(one.old.short)")
+    }
+}
+
+extension RepairSnapshotsCommand.Row {
+    fileprivate init(_ one: SnapshotRepair.Repaired) {
+        self.init(
+            old: "\(one.old)", new: one.new.map { "\($0)" }, lostEntries: one.problemCount,
+            problems: one.problems.map { "\(RawPath.describe($0.path)): \(TextDisplay.oneLine($0.message))" }, setAside: nil)
+    }
+
+    fileprivate init(_ one: SnapshotRepair.Unreadable) {
+        self.init(
+            old: "\(one.id)", new: nil, lostEntries: 0, problems: [one.problem] + (one.leftBecause.map { [$0] } ?? []),
+            setAside: one.leftBecause == nil ? true : nil)
     }
 }

@@ -62,7 +62,7 @@ struct RestoreCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
+        let repository = try context.openRepositoryForReading()
         let entry = try SnapshotChoice.find(
             snapshot, source: source, at: at, SnapshotCatalog(repository), context)
         if let status = try dumps.run(entry, repository, context) { return status }
@@ -187,8 +187,8 @@ private struct RestoreSummary: Encodable {
         text += " snapshot \(snapshotId.prefix(8)) into \(TextDisplay.oneLine(target)): "
         text +=
             "\(NumberText.grouped(files)) files, \(NumberText.grouped(filesUnchanged)) of them unchanged; "
-        text +=
-            "\(ByteCount.describe(bytes)), \(ByteCount.describe(bytesWritten)) written in \(NumberText.seconds(seconds))"
+        text += "\(ByteCount.describe(bytes)), \(ByteCount.describe(bytesWritten)) "
+        text += dryRun == nil ? "written in \(NumberText.seconds(seconds))" : "to be written"
         if kept > 0 { text += "; \(NumberText.grouped(kept)) kept" }
         if deleted > 0 { text += "; \(NumberText.grouped(deleted)) deleted" }
         if problems > 0 { text += "; \(NumberText.grouped(problems)) problems" }

@@ -47,6 +47,7 @@ struct SnapshotArguments: ParsableArguments {
         var description = SourceDescription(
             name: name, host: host ?? configured?.host ?? stamp.host, user: stamp.user,
             tags: (configured?.tags ?? []) + tags)
+        description.options.remembers = !isDryRun
         if let time { description.time = try context.moment(time) }
         if let level = compressionLevel ?? configured?.compressionLevel {
             description.options.compressionLevel = level

@@ -12,8 +12,16 @@ public final class BlobReader {
         let bases: PlaintextCache
         /// Opening a pack's data key takes 100 µs, and thirty daily snapshots have thirty packs: done once for all threads.
         let dataKeys = PackKeyCache()
+        /// For a writer key, which can read nothing else.
+        let remembered: RememberedBlobs?
+
         /// - Parameter baseCacheLimit: bytes of decoded bases kept.
-        public init(baseCacheLimit: Int = 32 << 20) { bases = PlaintextCache(limit: baseCacheLimit) }
+        public convenience init(baseCacheLimit: Int = 32 << 20) { self.init(baseCacheLimit: baseCacheLimit, remembered: nil) }
+
+        init(baseCacheLimit: Int = 32 << 20, remembered: RememberedBlobs?) {
+            bases = PlaintextCache(limit: baseCacheLimit)
+            self.remembered = remembered
+        }
     }
 
     private let repository: OpenRepository
@@ -93,14 +101,17 @@ public final class BlobReader {
     }
 
     private func decode(_ id: BlobID, _ type: BlobType, depth: Int) throws -> AlignedBuffer {
+        if let remembered = shared.remembered { return try remembered.find(id, type) }
         do {
             return try decodeAnyCopy(id, type, depth: depth)
         } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
             guard depth == 0 else { throw error }
             // A collector may have moved it to another pack since the index was loaded.
             let before = try repository.index()
-            let after = try repository.reloadIndexIfChanged(since: before)
-            guard after else { throw error.asDamage }
+            guard
+                try repository.reloadIndexIfChanged(since: before)
+                    || repository.remakeDamagedTables(of: repository.index())
+            else { throw error.asDamage }
             do {
                 return try decodeAnyCopy(id, type, depth: depth)
             } catch let error as RepoError {
@@ -131,7 +142,8 @@ public final class BlobReader {
         throw failure!
     }
 
-    private func decode(_ location: BlobLocation, depth: Int) throws -> AlignedBuffer {
+    /// One copy: authenticated, and not hashed but where bases are not named without doubt.
+    func decode(_ location: BlobLocation, depth: Int) throws -> AlignedBuffer {
         let record = location.record
         let object = "blob \(record.id) in \(PackObject.key(location.pack.id))"
         guard depth < Self.maximumChain else { throw RepoError.damaged(object, "its chain of deltas is too long") }
@@ -147,11 +159,16 @@ public final class BlobReader {
             let delta = encoded
             encoded = AlignedBuffer(capacity: 1 << 18)
             defer { encoded = delta }
-            let bases = try bases(of: record, object: object, depth: depth + 1)
-            try withExtendedLifetime((bases, delta)) {
-                try coder.decode(
-                    delta.bytes, encoding: .delta, rawLength: Int(record.rawLength), bases: bases.map(\.bytes),
-                    into: result.base, object: object)
+            let choices = BaseChoices(of: record, in: try repository.index())
+            try choices.forEach(object) { ids in
+                let bases = try ids.map { try base($0, record.type, depth: depth + 1) }
+                try withExtendedLifetime((bases, delta)) {
+                    try coder.decode(
+                        delta.bytes, encoding: .delta, rawLength: Int(record.rawLength), bases: bases.map(\.bytes),
+                        into: result.base, object: object)
+                }
+                result.count = Int(record.rawLength)
+                return choices.isUnique || repository.blobHasher.id(record.type, result.bytes) == record.id
             }
         }
         result.count = Int(record.rawLength)
@@ -172,20 +189,6 @@ public final class BlobReader {
         try opener(for: location.pack).open(
             record, sealed: sealed.bytes, into: encoded.base, object: "blob \(record.id)")
         encoded.count = Int(record.storedLength)
-    }
-
-    private func bases(of record: BlobRecord, object: String, depth: Int) throws -> [AlignedBuffer] {
-        let index = try repository.index()
-        var bases: [AlignedBuffer] = []
-        for position in 0..<record.bases.count {
-            let candidates = index.candidates(prefix: record.bases[position])
-            // 64 bits are shared by two blobs about once in 10^19 pairs: all are tried by the first that decodes.
-            guard let id = candidates.first else {
-                throw RepoError.damaged(object, "a base of its delta is missing")
-            }
-            bases.append(try base(id, record.type, depth: depth))
-        }
-        return bases
     }
 
     private func opener(for pack: PackRecord) throws -> BlobOpener {

@@ -70,6 +70,9 @@ final class PackOutput: Sendable {
 
     var statistics: Statistics { state.withLock { $0.statistics } }
 
+    /// Counts what was stored on the way here.
+    func count(objectBytes: UInt64) { state.withLock { $0.statistics.objectBytes += objectBytes } }
+
     /// Seals one blob into the open pack of its kind. May wait for a buffer. Throws what storing an earlier pack threw.
     func append(
         id: BlobID, type: BlobType, encoding: BlobEncoding, rawLength: UInt32, bases: BlobBases,
@@ -156,10 +159,22 @@ final class PackOutput: Sendable {
             return state.finished
         }
         guard !due.isEmpty else { return false }
-        let size = try IndexSegmentStore.store(packs: due, replacing: [], in: repository)
-        state.withLock { $0.statistics.objectBytes += size }
+        do {
+            let size = try IndexSegmentStore.store(packs: due, replacing: [], in: repository)
+            state.withLock { $0.statistics.objectBytes += size }
+        } catch {
+            // They are still in no segment: whoever gives up must know of them.
+            state.withLock { state in
+                state.finished = due + state.finished
+                state.finishedBlobs += due.reduce(0) { $0 + $1.blobs.count }
+            }
+            throw error
+        }
         return true
     }
+
+    /// Packs that were stored and are in no segment yet.
+    var unindexedPacks: [PackRecord] { state.withLock { $0.finished.map(\.pack) } }
 
     /// Closes the open packs, waits until all are stored, and stores the index of the rest.
     func finish() throws {

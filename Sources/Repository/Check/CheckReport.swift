@@ -10,7 +10,7 @@ public struct CheckReport: Sendable {
     public var bytesRead: UInt64 = 0
     /// Everything that is wrong, by object.
     public var errors: [Damage] = []
-    /// Packs that no index segment names: of a writer under way, or of a crash. Not damage; a later prune removes them.
+    /// Packs that no index segment names: of a writer under way, or of a crash, which is no damage; or of a segment that is lost.
     public var unindexedPacks: [ObjectID] = []
     /// Packs whose every blob was opened and whose every id was recomputed.
     public var verifiedPacks: UInt64 = 0
@@ -20,6 +20,9 @@ public struct CheckReport: Sendable {
     public init() {}
 
     public var isClean: Bool { errors.isEmpty }
+
+    /// Something is missing that packs without an index may hold: the index is to be made anew.
+    public var lacksIndex: Bool { !unindexedPacks.isEmpty && errors.contains { $0.kind == .blob || $0.kind == .index } }
 }
 
 /// One damaged or missing object, and whom it hurts.

@@ -16,6 +16,11 @@ struct DamageMap {
                 paths.append(path)
             }
         }
+
+        mutating func add(_ snapshot: ObjectID, _ others: [[UInt8]]) {
+            if !snapshots.contains(snapshot) { snapshots.append(snapshot) }
+            for path in others where paths.count < Damage.pathLimit && !paths.contains(path) { paths.append(path) }
+        }
     }
 
     private struct Child {
@@ -53,6 +58,18 @@ struct DamageMap {
 
     mutating func walk(_ snapshots: [SnapshotCatalog.Entry]) throws {
         for snapshot in snapshots { try walk(snapshot.id, root: snapshot.snapshot.root) }
+        joinNames()
+    }
+
+    /// A missing blob is known by its first 8 bytes where a delta rests on it, and by all of its id where a tree or list names it: one blob,
+    /// told of once.
+    private mutating func joinNames() {
+        for (short, shorter) in harm where short.hasSuffix("…") {
+            let whole = harm.keys.first { $0 != short && $0.hasPrefix(short.dropLast()) }
+            guard let whole else { continue }
+            harm[short] = nil
+            for snapshot in shorter.snapshots { harm[whole]?.add(snapshot, shorter.paths) }
+        }
     }
 
     /// The objects on whose account no copy of a blob serves; empty when one does.

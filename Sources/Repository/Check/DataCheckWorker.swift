@@ -21,6 +21,7 @@ final class DataCheckWorker {
     private var recent: RecentPlaintexts
     private var windows: SealedWindows
     private var openers: [UInt32: BlobOpener] = [:]
+    private lazy var ambiguous = BlobReader(check.repository)
     private var encoded = AlignedBuffer(capacity: 1 << 20)
     private var pending: [[Pending]] = BlobType.allCases.map { _ in [] }
     private var pendingBytes = 0
@@ -142,6 +143,7 @@ final class DataCheckWorker {
         }
         let record = copy.record
         // Bases first: reading them uses the same windows and buffers.
+        guard BaseChoices(of: record, in: numbering.view).isUnique else { return try decodeTryingBases(copy, depth: depth) }
         let bases = try bases(of: record, depth: depth + 1)
         let opener = try opener(copy.pack)
         let plaintext = pool.take(Int(record.rawLength))
@@ -172,6 +174,19 @@ final class DataCheckWorker {
                 rawLength: Int(record.rawLength), bases: bases.map(\.buffer.bytes),
                 into: plaintext.buffer.base,
                 object: "a blob")
+        }
+        return plaintext
+    }
+
+    /// Where bases are not named without doubt, the reader that tries them all does the work.
+    private func decodeTryingBases(_ copy: PackNumbering.Copy, depth: Int) throws -> Plaintext {
+        let pack = numbering.packs[Int(copy.pack)].id
+        let location = numbering.view.locations(of: copy.record.id).first { $0.pack.id == pack && $0.record == copy.record }
+        guard let location else { throw RepoError.damaged("a blob", "its pack and the index differ about it") }
+        let content = try ambiguous.decode(location, depth: depth)
+        let plaintext = pool.take(content.count)
+        withExtendedLifetime(content) {
+            UnsafeMutableRawBufferPointer(start: plaintext.buffer.base, count: content.count).copyMemory(from: content.bytes)
         }
         return plaintext
     }

@@ -43,7 +43,7 @@ struct ObjectCheck {
                 continue
             }
             let before = latest
-            examine("\(object.key)", .config) { () throws(RepoError) in
+            try examine("\(object.key)", .config) { () throws(RepoError) in
                 let signed = try RepositoryConfig.verified(
                     bytes, object: "\(object.key)", authority: authority)
                 latest = signed
@@ -65,7 +65,7 @@ struct ObjectCheck {
             return
         }
         var current = latest?.config.generation ?? 1
-        examine("config", .config) { () throws(RepoError) in
+        try examine("config", .config) { () throws(RepoError) in
             let signed = try RepositoryConfig.verified(config, object: "config", authority: authority)
             current = max(current, signed.config.generation)
             guard
@@ -91,7 +91,7 @@ struct ObjectCheck {
         for object in try repository.store.list(WrappedKey.prefix) {
             guard let bytes = try bytes(object.key, limit: WrappedKey.byteLimit, .key) else { continue }
             let entries = repository.keys.config.keys
-            examine("\(object.key)", .key) { () throws(RepoError) in
+            try examine("\(object.key)", .key) { () throws(RepoError) in
                 let wrapped = try WrappedKey(bytes, object: "\(object.key)")
                 // A key that config does not list is one that an interrupted change has left: harmless.
                 guard let entry = entries.first(where: { WrappedKey.storeKey($0.id) == object.key }) else {
@@ -176,14 +176,16 @@ struct ObjectCheck {
         for id in held {
             let key = SnapshotObject.holdKey(id)
             guard let bytes = try bytes(key, limit: SealedRecord.byteLimit, .hold) else { continue }
-            let keys = repository.keys
-            examine("\(key)", .hold) { () throws(RepoError) in
-                let record = try SealedRecord.decode(.hold, bytes, object: "\(key)", keyRing: keys)
+            let repository = repository
+            try examine("\(key)", .hold) {
+                let record = try repository.withKeys {
+                    try SealedRecord.decode(.hold, bytes, object: "\(key)", keyRing: $0)
+                }
                 guard
                     record.fields.subjects.first == Array("\(id)".utf8)
                         || record.fields.subjects.first == id.bytes
                 else {
-                    throw .damaged("\(key)", "it is of another snapshot")
+                    throw RepoError.damaged("\(key)", "it is of another snapshot")
                 }
             }
         }
@@ -193,13 +195,15 @@ struct ObjectCheck {
         _ prefix: String, _ kind: SealedRecord.Kind, _ damageKind: Damage.Kind,
         _ body: (StoreKey, [UInt8], RecordFields) throws(RepoError) -> Void
     ) throws {
-        let keys = repository.keys
+        let repository = repository
         for object in try repository.store.list(prefix) where !object.key.description.hasSuffix(".fence") {
             guard let bytes = try bytes(object.key, limit: SealedRecord.byteLimit, damageKind) else {
                 continue
             }
-            examine("\(object.key)", damageKind) { () throws(RepoError) in
-                let record = try SealedRecord.decode(kind, bytes, object: "\(object.key)", keyRing: keys)
+            try examine("\(object.key)", damageKind) {
+                let record = try repository.withKeys {
+                    try SealedRecord.decode(kind, bytes, object: "\(object.key)", keyRing: $0)
+                }
                 try body(object.key, bytes, record.fields)
             }
         }
@@ -219,8 +223,7 @@ struct ObjectCheck {
         }
     }
 
-    private mutating func examine(_ object: String, _ kind: Damage.Kind, _ body: () throws(RepoError) -> Void)
-    {
-        do { try body() } catch { errors.append(Damage(object, kind, error)) }
+    private mutating func examine(_ object: String, _ kind: Damage.Kind, _ body: () throws -> Void) rethrows {
+        do { try body() } catch let error as RepoError { errors.append(Damage(object, kind, error)) }
     }
 }

@@ -67,11 +67,8 @@ struct PackNumbering: Sendable {
         return copies
     }
 
-    /// The copies of the first blob whose id begins with these 8 bytes, as readers of deltas take it.
-    func baseCopies(_ prefix: UInt64) -> [Copy] {
-        guard let id = view.candidates(prefix: prefix).first else { return [] }
-        return copies(id)
-    }
+    /// The copies of every blob whose id begins with these 8 bytes: what a delta may rest on.
+    func baseCopies(_ prefix: UInt64) -> [Copy] { view.candidates(prefix: prefix).flatMap(copies) }
 }
 
 extension BlobBitmap {

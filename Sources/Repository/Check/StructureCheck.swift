@@ -66,11 +66,13 @@ struct StructureCheck {
     ) -> Bool {
         guard depth < BlobReader.maximumChain else { return false }
         for position in 0..<record.bases.count {
-            guard let id = numbering.view.candidates(prefix: record.bases[position]).first,
-                let row = numbering.firstRow(id), let copy = numbering.copy(row)
-            else { return false }
-            guard marks.insert(row) else { continue }
-            guard mark(basesOf: copy.record, numbering, &marks, depth: depth + 1) else { return false }
+            // Of several that begin alike any may be meant: one must be whole, and reading the data tells which is right.
+            var isThere = false
+            for id in numbering.view.candidates(prefix: record.bases[position]) {
+                guard let row = numbering.firstRow(id), let copy = numbering.copy(row) else { continue }
+                if !marks.insert(row) || mark(basesOf: copy.record, numbering, &marks, depth: depth + 1) { isThere = true }
+            }
+            guard isThere else { return false }
         }
         return true
     }

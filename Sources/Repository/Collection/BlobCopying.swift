@@ -18,6 +18,8 @@ struct BlobCopying {
     private(set) var blobs = 0
     /// Packs of which something could not be copied, by their place in the census; they must stay.
     private(set) var failures: [Int: RepoError] = [:]
+    /// After a failure: packs of copies that were stored, and that no index segment names.
+    private(set) var unindexed: [PackRecord] = []
     /// Of packs that no full key vouches for, since all copies of a blob in such are kept.
     private var copiedUnproven: Set<BlobID> = []
 
@@ -47,7 +49,17 @@ struct BlobCopying {
         guard !items.isEmpty else { return }
         items.sort { ($0.pack, $0.offset) < ($1.pack, $1.offset) }
         let output = PackOutput(repository)
-        defer { output.close() }
+        do {
+            try copy(items, to: output)
+        } catch {
+            output.close()
+            unindexed = output.unindexedPacks
+            throw error
+        }
+        output.close()
+    }
+
+    private mutating func copy(_ items: [Item], to output: PackOutput) throws {
         var start = 0
         while start < items.count {
             let end = items[start...].firstIndex { $0.pack != items[start].pack } ?? items.count
@@ -159,21 +171,17 @@ struct BlobCopying {
     }
 
     private func verify(_ record: BlobRecord, _ encoded: AlignedBuffer) throws {
-        var bases: [AlignedBuffer] = []
-        for base in 0..<record.bases.count {
-            guard let id = marking.index.candidates(prefix: record.bases[base]).first else {
-                throw RepoError.damaged("blob \(record.id)", "a base of its delta is missing")
-            }
-            bases.append(try reader.base(id, record.type))
-        }
         let plain = AlignedBuffer(capacity: max(1, Int(record.rawLength)))
-        try coder.decode(
-            encoded.bytes, encoding: record.encoding, rawLength: Int(record.rawLength),
-            bases: bases.map(\.bytes), into: plain.base, object: "blob \(record.id)")
-        plain.count = Int(record.rawLength)
-        guard repository.blobHasher.id(record.type, plain.bytes) == record.id else {
-            throw RepoError.damaged("blob \(record.id)", "its content does not match its id")
+        try BaseChoices(of: record, in: marking.index).forEach("blob \(record.id)") { ids in
+            let bases = try ids.map { try reader.base($0, record.type) }
+            try withExtendedLifetime(bases) {
+                try coder.decode(
+                    encoded.bytes, encoding: record.encoding, rawLength: Int(record.rawLength),
+                    bases: bases.map(\.bytes), into: plain.base, object: "blob \(record.id)")
+            }
+            plain.count = Int(record.rawLength)
+            return repository.blobHasher.id(record.type, plain.bytes) == record.id
         }
-        withExtendedLifetime((bases, plain)) {}
+        withExtendedLifetime(plain) {}
     }
 }

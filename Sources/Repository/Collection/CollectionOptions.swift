@@ -1,3 +1,5 @@
+public import RepoBase
+
 /// How a collection goes about it.
 public struct CollectionOptions: Hashable, Sendable {
     /// The share of sealed bytes that may stay unused, over all packs together; packs are rewritten until no more is. 0 to 1.
@@ -8,6 +10,10 @@ public struct CollectionOptions: Hashable, Sendable {
     public var fenceAfter: Int64 = 7 * 24 * 3600
     /// Says what would be done and touches nothing, not even to register.
     public var isDryRun = false
+    /// Snapshots that a dry run takes as gone: those that a dry run of `forget` would let go.
+    public var withoutSnapshots: Set<ObjectID> = []
+    /// Rewrites every pack that is sealed with the keys of an earlier epoch: what ends a rotation.
+    public var endsRotation = false
 
     public init() {}
 }
@@ -34,6 +40,8 @@ public struct CollectionOutcome: Hashable, Sendable {
     public var waitingFor: [WaitingWriter] = []
     /// What is condemned, or would be, and why.
     public var condemned: [CondemnedPack] = []
+    /// The store was too full to copy what is needed out of packs with garbage; those stay until there is room.
+    public var ranOutOfSpace = false
     /// What kept a pack from being collected; the rest was.
     public var problems: [String] = []
 

@@ -20,8 +20,11 @@ struct CollectionPlan {
     /// Small packs are put together when there are more of a kind than this.
     static let smallPackLimit = 20
 
-    /// - Parameter maximumUnused: see `CollectionOptions`.
-    init(_ packs: PackCensus, maximumUnused: Double) {
+    /// - Parameters:
+    ///   - maximumUnused: see `CollectionOptions`.
+    ///   - epoch: the current one; packs of earlier epochs are preferred, so that rewriting goes on with a rotation.
+    ///   - endsRotation: all of them are rewritten.
+    init(_ packs: PackCensus, maximumUnused: Double, epoch: UInt32, endsRotation: Bool = false) {
         var total: UInt64 = 0
         var partly: [Int] = []
         var small: [Bool: [Int]] = [:]
@@ -41,10 +44,14 @@ struct CollectionPlan {
             }
         }
         var taken: Set<Int> = []
-        // The worst share first: most is freed for what is copied. Equal shares by id, so that runs agree.
+        // The worst share first: most is freed for what is copied. What earlier keys open counts as half unused on top, since it is better
+        // sealed anew. Equal shares by id, so that runs agree.
+        func weight(_ use: PackCensus.Use) -> Double {
+            use.pack.seal.epoch < epoch ? (1 + use.unusedShare) / 2 : use.unusedShare
+        }
         let order = partly.sorted {
             let (left, right) = (packs.uses[$0], packs.uses[$1])
-            let (a, b) = (left.unusedShare, right.unusedShare)
+            let (a, b) = (weight(left), weight(right))
             return a == b ? left.pack.id < right.pack.id : a > b
         }
         for number in order {
@@ -56,6 +63,12 @@ struct CollectionPlan {
             let percent = max(1, Int(use.unusedShare * 100))
             rewritten.append(
                 Choice(pack: number, reason: "\(percent) % of it is not needed; the rest was copied"))
+        }
+        for (number, use) in packs.uses.enumerated()
+        where endsRotation && !use.isCondemned && use.isPresent && use.liveBlobs > 0 && use.pack.seal.epoch < epoch {
+            guard taken.insert(number).inserted else { continue }
+            unusedBytes -= use.deadBytes
+            rewritten.append(Choice(pack: number, reason: "it is sealed with the keys of epoch \(use.pack.seal.epoch)"))
         }
         for (_, numbers) in small.sorted(by: { $1.key && !$0.key }) where numbers.count > Self.smallPackLimit
         {

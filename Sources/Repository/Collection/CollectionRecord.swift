@@ -13,7 +13,9 @@ struct CollectionRecord {
     /// Throws `.notFound` when it is gone.
     static func read(_ key: StoreKey, _ repository: OpenRepository) throws -> CollectionRecord {
         let bytes = try repository.store.get(key, atMost: SealedRecord.byteLimit)
-        let record = try SealedRecord.decode(.collection, bytes, object: "\(key)", keyRing: repository.keys)
+        let record = try repository.withKeys {
+            try SealedRecord.decode(.collection, bytes, object: "\(key)", keyRing: $0)
+        }
         return CollectionRecord(time: record.fields.time, subjects: record.fields.subjects)
     }
 

@@ -27,7 +27,8 @@ extension CollectionRun {
         try delete(ready, alreadySwept: records.filter { $0.swept != nil })
         try finish()
         try removeStaleWriters(own)
-        if let local = repository.store as? LocalStore {
+        let store = (repository.store as? ReservingStore)?.base ?? repository.store
+        if let local = store as? LocalStore {
             _ = try local.removeAbandonedTemporaries(olderThan: .seconds(collector.options.minimumAge))
         }
     }
@@ -69,15 +70,25 @@ extension CollectionRun {
         let maintenance = IndexMaintenance(repository)
         let index = try repository.reloadIndex()
         try maintenance.removeReplaced(index)
-        outcome.segmentsMerged = try maintenance.rewrite(index, without: swept)
-        guard !due.isEmpty else { return }
-        collector.begin(.sweeping)
-        for record in due {
-            for pack in record.packs { try repository.store.delete(PackObject.key(pack)) }
+        do {
+            outcome.segmentsMerged += try maintenance.rewrite(index, without: swept)
+        } catch let error as RepoError where error.code == .storeFull && !due.isEmpty {
+            // No room for the new segments: the packs go first. The record stays until no segment names them, so nobody counts on them.
+            try deletePacks(of: due)
+            outcome.segmentsMerged += try maintenance.rewrite(try repository.reloadIndex(), without: swept)
         }
+        guard !due.isEmpty else { return }
+        try deletePacks(of: due)
         let census = try WriterCensus(
             repository, own: registration?.identifier, fenceAfter: collector.options.fenceAfter)
         for record in due { try GarbageRecord.add(.swept, record.number, census.others, repository) }
+    }
+
+    private func deletePacks(of records: [GarbageRecord]) throws {
+        collector.begin(.sweeping)
+        for record in records {
+            for pack in record.packs { try repository.store.delete(PackObject.key(pack)) }
+        }
     }
 
     /// Before the first deletion, so that none goes unrecorded; after a crash the rest is recorded again.
@@ -90,8 +101,8 @@ extension CollectionRun {
             bytes += object.size
         }
         guard !subjects.isEmpty else { return }
-        outcome.packsDeleted = subjects.count
-        outcome.bytesFreed = bytes
+        outcome.packsDeleted += subjects.count
+        outcome.bytesFreed += bytes
         try journal(
             "prune: delete", subjects: subjects,
             details: [

@@ -14,10 +14,12 @@ final class CollectionRun {
     private var absentPacks: Set<ObjectID> = []
     /// What only condemned packs hold could not be copied, so none may be swept.
     private var isBlocked = false
+    /// Copies that were stored when space ran out, and that no index segment names.
+    private var unfinishedCopies: [PackRecord] = []
 
-    init(_ collector: Collector, registration: WriterRegistration?) {
+    init(_ collector: Collector, _ repository: OpenRepository, registration: WriterRegistration?) {
         self.collector = collector
-        repository = collector.repository
+        self.repository = repository
         self.registration = registration
     }
 
@@ -36,11 +38,22 @@ final class CollectionRun {
     }
 
     func run() throws -> CollectionOutcome {
+        try goThrough()
+        // What was freed without copying anything may be the room that copying lacked.
+        while outcome.ranOutOfSpace, outcome.packsDeleted > 0, !isBlocked {
+            let deleted = outcome.packsDeleted
+            outcome.ranOutOfSpace = false
+            try goThrough()
+            if outcome.packsDeleted == deleted { break }
+        }
+        return outcome
+    }
+
+    private func goThrough() throws {
         let (marking, plan, unindexed) = try choose()
         let stuck = try copy(marking, plan)
         try condemn(marking, plan, unindexed, except: stuck)
         try sweep()
-        return outcome
     }
 
     /// Steps 1 to 3: what is there, what is needed, what goes.
@@ -48,7 +61,9 @@ final class CollectionRun {
         // Packs before the index: one that is stored and indexed in between counts as indexed.
         let stored = try storedPacks()
         let marking = try mark(isPresent: { stored[$0] != nil })
-        let plan = CollectionPlan(marking.packs, maximumUnused: collector.options.maximumUnused)
+        let plan = CollectionPlan(
+            marking.packs, maximumUnused: collector.options.maximumUnused, epoch: repository.keys.currentEpoch.epoch,
+            endsRotation: collector.options.endsRotation)
         outcome.blobsLive = marking.liveBlobs
         outcome.blobsDead = marking.deadBlobs
         outcome.bytesUnused = plan.unusedBytes
@@ -91,7 +106,8 @@ final class CollectionRun {
         let catalog = SnapshotCatalog(repository)
         var roots: [BlobID] = []
         var ids: Set<ObjectID> = []
-        for id in try catalog.names().ids {
+        let absent = collector.options.isDryRun ? collector.options.withoutSnapshots : []
+        for id in try catalog.names().ids where !absent.contains(id) {
             do {
                 roots.append(try catalog.read(id).snapshot.root)
                 ids.insert(id)
@@ -116,7 +132,15 @@ final class CollectionRun {
         guard !plan.rewritten.isEmpty || !marking.rescues.isEmpty else { return [] }
         collector.begin(.copying)
         var copying = BlobCopying(repository, marking)
-        try copying.run(from: Set(plan.rewritten.map(\.pack)), rescues: marking.rescues)
+        do {
+            try copying.run(from: Set(plan.rewritten.map(\.pack)), rescues: marking.rescues)
+        } catch let error as RepoError where error.code == .storeFull {
+            outcome.ranOutOfSpace = true
+            unfinishedCopies = copying.unindexed
+            // What only condemned packs hold is still to be copied.
+            isBlocked = isBlocked || !marking.rescues.isEmpty
+            return Set(plan.rewritten.map(\.pack))
+        }
         outcome.bytesRewritten += copying.bytes
         note(copying, marking)
         return Set(copying.failures.keys)
@@ -149,19 +173,27 @@ final class CollectionRun {
     private func condemn(
         _ marking: Marking, _ plan: CollectionPlan, _ unindexed: [StoredObject], except stuck: Set<Int>
     ) throws {
+        let before = outcome.condemned.count
         describe(plan, unindexed, marking, except: stuck)
-        outcome.packsRewritten = plan.rewritten.count { !stuck.contains($0.pack) }
+        for pack in unfinishedCopies {
+            outcome.condemned.append(
+                CondemnedPack(
+                    object: "\(PackObject.key(pack.id))", size: pack.size, reason: "a copy that was begun when space ran out"))
+        }
+        unfinishedCopies = []
+        outcome.packsRewritten += plan.rewritten.count { !stuck.contains($0.pack) }
         outcome.packsCondemned = outcome.condemned.count
-        guard !outcome.condemned.isEmpty else { return }
+        let condemned = outcome.condemned[before...]
+        guard !condemned.isEmpty else { return }
         collector.begin(.condemning)
         try registration?.checkFence()
-        let packs = outcome.condemned.compactMap { PackObject.id(StoreKey($0.object)) }
+        let packs = condemned.compactMap { PackObject.id(StoreKey($0.object)) }
         let number = try GarbageRecord.condemn(packs, repository)
         absentPacks.formUnion(packs)
         try journal(
-            "prune: condemn", subjects: outcome.condemned.map(\.object),
+            "prune: condemn", subjects: condemned.map(\.object),
             details: ["in gc/\(number)"]
-                + outcome.condemned.map { "\($0.object), \($0.size) bytes: \($0.reason)" })
+                + condemned.map { "\($0.object), \($0.size) bytes: \($0.reason)" })
     }
 
     /// Whether the last marking says all about what may be deleted: no snapshot has appeared since, and no pack was condemned by others, on

@@ -32,10 +32,16 @@ public struct Collector {
         guard (0...1).contains(options.maximumUnused) else {
             throw RepoError(.usage, "the share that may stay unused is not between 0 and 100 %")
         }
-        if options.isDryRun { return try CollectionRun(self, registration: nil).plan() }
+        if options.isDryRun { return try CollectionRun(self, repository, registration: nil).plan() }
+        let store = repository.store
+        let repository = try OpenRepository(
+            store: ReservingStore(store), keys: repository.keys, cacheDirectory: repository.cacheDirectory)
         let registration = try WriterRegistration.begin(repository)
-        defer { registration.end() }
-        return try CollectionRun(self, registration: registration).run()
+        defer {
+            registration.end()
+            SpaceReserve.keep(in: store)
+        }
+        return try CollectionRun(self, repository, registration: registration).run()
     }
 
     func begin(_ stage: CollectionStage) { onStage(stage) }

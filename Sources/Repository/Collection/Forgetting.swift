@@ -132,11 +132,32 @@ public struct Forgetting {
             }
         }
         guard !going.isEmpty else { return [] }
-        try Journal.append(
-            to: repository.store, by: repository.keys, stamp, action: "forget",
-            subjects: going.map { "\($0.id)" },
-            details: [because] + going.map { "\($0.id.short): \($0.reason)" })
-        for snapshot in going { try repository.store.delete(SnapshotObject.key(snapshot.id)) }
+        let store = ReservingStore(repository.store)
+        func record() throws {
+            try Journal.append(
+                to: store, by: repository.keys, stamp, action: "forget",
+                subjects: going.map { "\($0.id)" },
+                details: [because] + going.map { "\($0.id.short): \($0.reason)" })
+        }
+        do {
+            try record()
+        } catch let error as RepoError where error.code == .storeFull {
+            try makeRoom(by: going[0].id, record)
+        }
+        for snapshot in going { try store.delete(SnapshotObject.key(snapshot.id)) }
+        if store.hasUsedReserve { SpaceReserve.keep(in: repository.store) }
         return going.map(\.id)
+    }
+
+    /// Where there is not even a reserve, the first snapshot's own bytes make room for the record of its end.
+    private func makeRoom(by id: ObjectID, _ record: () throws -> Void) throws {
+        try repository.store.delete(SnapshotObject.key(id))
+        do {
+            try record()
+        } catch let error as RepoError where error.code == .storeFull {
+            throw RepoError(
+                .storeFull, "snapshot \(id.short) was let go, the others were not: \(repository.store.location) has no room for the journal",
+                advice: "Free some kilobytes there, and run this again.")
+        }
     }
 }

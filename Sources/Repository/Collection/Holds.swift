@@ -73,7 +73,9 @@ public struct Holds {
             } catch let error as RepoError where error.code == .notFound {
                 return nil
             }
-            let record = try SealedRecord.decode(.hold, bytes, object: "\(key)", keyRing: repository.keys)
+            let record = try repository.withKeys {
+                try SealedRecord.decode(.hold, bytes, object: "\(key)", keyRing: $0)
+            }
             return Hold(
                 snapshot: id, time: record.fields.time, reason: record.fields.details.first ?? "",
                 key: "\(record.signer)")

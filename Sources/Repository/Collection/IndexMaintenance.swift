@@ -30,7 +30,7 @@ struct IndexMaintenance {
         }
     }
 
-    private func counts(_ table: IndexTable) -> Bool { repository.keys.role(of: table.signer) == .full }
+    private func counts(_ table: IndexTable) -> Bool { repository.role(of: table.signer) == .full }
 
     /// Rewrites segments that name packs of `gone`, and small ones. Returns how many were replaced.
     func rewrite(_ index: IndexView, without gone: Set<ObjectID>) throws -> Int {

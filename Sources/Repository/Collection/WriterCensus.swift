@@ -49,6 +49,9 @@ struct WriterCensus {
         return true
     }
 
+    /// Whether that writer will write no more, as far as one can tell; nothing is changed, and nothing's safety may rest on it.
+    func hasDied(_ id: [UInt8]) throws -> Bool { try writers[id].map { try isDead(id, $0) } ?? false }
+
     private func isDead(_ id: [UInt8], _ lastSign: Int64) throws -> Bool {
         guard let now else { return false }
         if now - lastSign >= fenceAfter { return true }
@@ -64,7 +67,9 @@ struct WriterCensus {
         let key = WriterRegistration.key(id)
         do {
             let bytes = try repository.store.get(key, atMost: SealedRecord.byteLimit)
-            return try SealedRecord.decode(.writer, bytes, object: "\(key)", keyRing: repository.keys).fields
+            return try repository.withKeys {
+                try SealedRecord.decode(.writer, bytes, object: "\(key)", keyRing: $0).fields
+            }
         } catch let error as RepoError where error.code == .notFound || error.code == .damaged {
             return nil
         }

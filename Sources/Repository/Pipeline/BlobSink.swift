@@ -8,12 +8,16 @@ final class BlobSink: Sendable {
     let repository: OpenRepository
     let output: PackOutput
     private let compressionLevel: Int32
-    private let reading = BlobReader.SharedReading(baseCacheLimit: 24 << 20)
+    private let reading: BlobReader.SharedReading
+    private let remembered: RememberedBlobs?
     /// Ids that this snapshot stores and the index does not show yet. Each is stored by whoever claims it first.
     private let claimed = Monitor<Set<BlobID>>([])
 
-    init(_ repository: OpenRepository, compressionLevel: Int32) {
+    /// - Parameter remembered: for a writer key: what stands for the repository in reading, and keeps trees and lists for the next time.
+    init(_ repository: OpenRepository, compressionLevel: Int32, remembered: RememberedBlobs? = nil) {
         self.repository = repository
+        self.remembered = remembered
+        reading = BlobReader.SharedReading(baseCacheLimit: 24 << 20, remembered: remembered)
         self.compressionLevel = compressionLevel
         output = PackOutput(repository)
     }
@@ -42,9 +46,10 @@ final class BlobSink: Sendable {
     /// Stores a blob if it is new and returns its id. For lists and trees, one at a time.
     /// `bases` is asked for only then.
     func store(
-        _ type: BlobType, _ bytes: UnsafeRawBufferPointer, lane: Lane, bases: () -> [BlobID]
+        _ type: BlobType, _ bytes: UnsafeRawBufferPointer, lane: Lane, bases: () -> [BlobID] = { [] }
     ) throws -> BlobID {
         let id = repository.blobHasher.id(type, bytes)
+        remembered?.memory?.keep(id, type, bytes)
         let index = try repository.index()
         if claim(id, in: index) {
             try encode(id, type, bytes, bases: bases(), lane: lane, index: index)

@@ -11,8 +11,15 @@ struct DeltaBases {
     /// Longer ones would make the prefix of a delta too long.
     private static let maximumRawLength: UInt32 = 8 << 20
 
-    /// Deltas in a chain, at most, above the blob that stands alone.
-    static func maximumDepth(_ type: BlobType) -> Int { 3 }
+    /// Deltas in a chain, at most, above the blob that stands alone. Trees and lists lead to much that is not in them, so damage of theirs must
+    /// stay narrow: trees rest on nothing, lists on whole ones (docs/adr/0012-trees-rest-on-nothing.md).
+    static func maximumDepth(_ type: BlobType) -> Int {
+        switch type {
+        case .chunk: 3
+        case .list: 1
+        case .tree: 0
+        }
+    }
 
     /// A blob to rest on.
     struct Rung {

@@ -18,9 +18,11 @@ final class Pipeline: Sendable {
     private let failed = Monitor<RepoError?>(nil)
     private let workers = Monitor<[WorkerThread]>([])
 
-    init(_ repository: OpenRepository, compressionLevel: Int32, threads: Int) throws {
+    init(
+        _ repository: OpenRepository, compressionLevel: Int32, threads: Int, remembered: RememberedBlobs? = nil
+    ) throws {
         ring = try MirroredRing(capacity: Self.ringCapacity)
-        sink = BlobSink(repository, compressionLevel: compressionLevel)
+        sink = BlobSink(repository, compressionLevel: compressionLevel, remembered: remembered)
         batcher = ChunkBatcher(queue)
         chunkProfile = repository.chunkProfile
         pageChunkSize = repository.pageChunkSize

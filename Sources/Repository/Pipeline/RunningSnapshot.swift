@@ -5,8 +5,19 @@ public struct RunningSnapshot: Sendable {
     let pipeline: Pipeline
     let registration: WriterRegistration
     let phase: Monitor<SnapshotPhase>
+    let cancellation: Monitor<[@Sendable () -> Void]>
 
     public var progress: SnapshotProgress { pipeline.progress.withLock { $0 } }
+
+    /// What is to be done when it is cancelled, such as ending a process that feeds it; done at once where it has been.
+    public func onCancel(_ action: @escaping @Sendable () -> Void) {
+        let isLate = cancellation.withLock { actions in
+            if phase.withLock({ $0 == .cancelled }) { return true }
+            actions.append(action)
+            return false
+        }
+        if isLate { action() }
+    }
 
     /// Makes sure that no snapshot comes of it, and takes the writer's registration back, whatever its own thread is
     /// waiting for. False when it is too late: the snapshot is being stored.
@@ -18,6 +29,11 @@ public struct RunningSnapshot: Sendable {
         guard isCancelled else { return false }
         pipeline.fail(RepoError(.interrupted, "interrupted; no snapshot was made"))
         registration.end()
+        let actions = cancellation.withLock { actions in
+            defer { actions = [] }
+            return actions
+        }
+        for action in actions { action() }
         return true
     }
 }

@@ -9,6 +9,9 @@ public struct SnapshotOptions: Sendable {
     public var compressionLevel: Int32 = BlobCoder.defaultLevel
     /// Threads that scan, hash and encode.
     public var threads = availableProcessors()
+    /// Whether a writer key notes what it stores below the cache directory, so that its next snapshot need not read what has not changed.
+    /// False for a dry run.
+    public var remembers = true
 
     public init() {}
 }
@@ -25,33 +28,49 @@ public final class SnapshotWriter {
     private let started: ContinuousClock.Instant
     private let phase = Monitor(SnapshotPhase.running)
     private var keptContents = 0
+    private let cancellation = Monitor<[@Sendable () -> Void]>([])
     /// For reading the snapshot before, on the source's thread.
     public let reader: BlobReader
 
+    /// For a writer key.
+    private let remembered: RememberedBlobs?
+
     /// Registers as a writer, then loads the index and what is condemned, in this order (docs/collection.md).
-    public init(_ repository: OpenRepository, options: SnapshotOptions = SnapshotOptions()) throws {
+    /// - Parameter previous: the snapshot that this one follows, as `SnapshotCatalog.latest` gives it: with a writer key it is read from what this
+    ///   machine remembers.
+    public init(
+        _ repository: OpenRepository, options: SnapshotOptions = SnapshotOptions(), following previous: Snapshot? = nil
+    ) throws {
         self.repository = repository
         started = .now
+        remembered =
+            repository.keys.role == .full
+            ? nil
+            : RememberedBlobs(
+                before: previous.flatMap {
+                    RememberedSnapshot(repository.cacheDirectory, source: $0.source, host: $0.host)
+                },
+                memory: options.remembers ? SnapshotMemory(repository.cacheDirectory) : nil)
         registration = try WriterRegistration.begin(repository)
         do {
             try repository.reloadIndex()
+            let indexBytes = try OrphanedPacks(repository).adopt(registration: registration)
             pipeline = try Pipeline(
-                repository, compressionLevel: options.compressionLevel, threads: options.threads)
+                repository, compressionLevel: options.compressionLevel, threads: options.threads,
+                remembered: remembered)
+            pipeline.sink.output.count(objectBytes: indexBytes)
         } catch {
             registration.end()
             throw error
         }
         assembler = TreeAssembler(pipeline)
-        reader = BlobReader(repository)
+        reader = BlobReader(repository, shared: BlobReader.SharedReading(remembered: remembered))
     }
 
     /// Opens a directory below the one that is open; the first is the root of the snapshot.
-    /// - Parameter previous: the tree of the same directory in the snapshot before: a base for what changed.
-    public func enterDirectory(
-        _ name: [UInt8], _ metadata: FileMetadata, previous: BlobID?, isIncomplete: Bool = false
-    ) throws {
+    public func enterDirectory(_ name: [UInt8], _ metadata: FileMetadata, isIncomplete: Bool = false) throws {
         pipeline.progress.withLock { $0.directories += 1 }
-        try assembler.push(.enter(name: name, metadata: metadata, previous: previous, isIncomplete: isIncomplete))
+        try assembler.push(.enter(name: name, metadata: metadata, isIncomplete: isIncomplete))
     }
 
     /// Closes the directory entered last.
@@ -116,9 +135,13 @@ public final class SnapshotWriter {
 
     public var progress: SnapshotProgress { pipeline.progress.withLock { $0 } }
 
+    /// Why there will be no snapshot, when another thread has cancelled it: what fails on this thread from then on is only a consequence.
+    public var interruption: RepoError? { phase.withLock { $0 == .cancelled } ? pipeline.failure : nil }
+
     /// For other threads, while this one writes.
     public var running: RunningSnapshot {
-        RunningSnapshot(pipeline: pipeline, registration: registration, phase: phase)
+        RunningSnapshot(
+            pipeline: pipeline, registration: registration, phase: phase, cancellation: cancellation)
     }
 
     /// Waits for everything, stores packs, index and snapshot in this order, and returns the snapshot.
@@ -146,6 +169,7 @@ public final class SnapshotWriter {
             try repository.store.put(key, bytes, .create)
             try confirm(key, root: root)
             registration.end()
+            remembered?.memory?.finish(SnapshotCatalog.Entry(id: id, snapshot: snapshot))
             return (id, snapshot)
         } catch {
             abandon()
@@ -188,6 +212,7 @@ public final class SnapshotWriter {
     /// Stops everything; no snapshot comes of it. Harmless after a commit.
     public func abandon() {
         pipeline.fail(RepoError(.failed, "the snapshot was abandoned"))
+        remembered?.memory?.discard()
         assembler.stop()
         pipeline.drain()
         // A collector that no longer waits for this writer may have condemned its packs.

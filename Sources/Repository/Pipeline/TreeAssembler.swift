@@ -7,7 +7,7 @@ import RepoBase
 /// thousands. The queue of events is bounded; the thread that reads the source waits there when it is far ahead.
 final class TreeAssembler: Sendable {
     enum Event: Sendable {
-        case enter(name: [UInt8], metadata: FileMetadata, previous: BlobID?, isIncomplete: Bool)
+        case enter(name: [UInt8], metadata: FileMetadata, isIncomplete: Bool)
         case entry(TreeEntry, PendingContent?)
         /// A content whose entry comes later, under its number in the order of these events.
         case keep(PendingContent, previous: Content?)
@@ -58,7 +58,6 @@ final class TreeAssembler: Sendable {
     private struct Frame {
         var name: [UInt8]
         var metadata: FileMetadata
-        var previous: BlobID?
         var isIncomplete: Bool
         var leaf: [TreeEntry] = []
         var leafBytes = 0
@@ -81,9 +80,8 @@ final class TreeAssembler: Sendable {
                 // After a failure the queue is only emptied, so that nobody waits at it for ever.
                 if pipeline.hasFailed { continue }
                 switch event {
-                case .enter(let name, let metadata, let previous, let isIncomplete):
-                    stack.append(
-                        Frame(name: name, metadata: metadata, previous: previous, isIncomplete: isIncomplete))
+                case .enter(let name, let metadata, let isIncomplete):
+                    stack.append(Frame(name: name, metadata: metadata, isIncomplete: isIncomplete))
                 case .entry(var entry, let content):
                     if let content {
                         let (known, size) = try resolve(content, lane)
@@ -180,12 +178,7 @@ final class TreeAssembler: Sendable {
     private func cutLeaf(_ frame: inout Frame, _ lane: BlobSink.Lane) throws {
         let first = frame.leaf.first?.name ?? []
         let bytes = TreeCodec.encode(leaf: frame.leaf)
-        let previous = frame.previous
-        let id = try bytes.withUnsafeBytes { bytes in
-            try pipeline.sink.store(.tree, bytes, lane: lane) {
-                previous.map { Self.base(for: first, in: $0, lane.reader) } ?? []
-            }
-        }
+        let id = try bytes.withUnsafeBytes { try pipeline.sink.store(.tree, $0, lane: lane) }
         frame.parts.append(TreeNode.Branch(firstName: first, entryCount: UInt64(frame.leaf.count), id: id))
         frame.leaf.removeAll(keepingCapacity: true)
         frame.leafBytes = 0
@@ -199,10 +192,7 @@ final class TreeAssembler: Sendable {
             for start in stride(from: 0, to: parts.count, by: Self.branchMaximum) {
                 let group = Array(parts[start..<min(start + Self.branchMaximum, parts.count)])
                 let bytes = TreeCodec.encode(branch: group)
-                let previous = frame.previous
-                let id = try bytes.withUnsafeBytes { bytes in
-                    try pipeline.sink.store(.tree, bytes, lane: lane) { previous.map { [$0] } ?? [] }
-                }
+                let id = try bytes.withUnsafeBytes { try pipeline.sink.store(.tree, $0, lane: lane) }
                 above.append(
                     TreeNode.Branch(
                         firstName: group[0].firstName, entryCount: group.reduce(0) { $0 + $1.entryCount }, id: id))
@@ -210,18 +200,5 @@ final class TreeAssembler: Sendable {
             parts = above
         }
         return parts[0].id
-    }
-
-    /// The leaf of the earlier directory that holds the place of `name`.
-    private static func base(for name: [UInt8], in directory: BlobID, _ reader: BlobReader) -> [BlobID] {
-        var id = directory
-        for _ in 0..<8 {
-            guard let bytes = try? reader.bytes(id, .tree),
-                case .branch(let parts)? = try? TreeCodec.decode(bytes, object: "tree \(id)")
-            else { break }
-            let place = parts.lastIndex { !isBefore(name, $0.firstName) } ?? 0
-            id = parts[place].id
-        }
-        return [id]
     }
 }

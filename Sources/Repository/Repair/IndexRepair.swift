@@ -96,7 +96,7 @@ public struct IndexRepair {
     /// What full keys have vouched for stays so.
     private func verifiedPacks(_ view: IndexView) -> Set<ObjectID> {
         var verified: Set<ObjectID> = []
-        for table in view.tables where repository.keys.role(of: table.signer) == .full {
+        for table in view.tables where repository.role(of: table.signer) == .full {
             for pack in table.packs where pack.isVerified { verified.insert(pack.id) }
         }
         return verified

@@ -65,6 +65,28 @@ public struct PackRepair {
         return result
     }
 
+    /// The pack that an id, its first digits (4 or more), or a key like `packs/ab/ab…` names, among those of the index. Throws `.usage` for what
+    /// names none or several, `.notFound` for an id that the index does not know.
+    public func identify(_ text: String) throws -> ObjectID {
+        let digits = (text.split(separator: "/").last ?? "").lowercased()
+        guard digits.utf8.count >= 4, digits.utf8.count <= 64, digits.allSatisfy(\.isHexDigit) else {
+            throw RepoError(
+                .usage, "'\(text)' does not name a pack",
+                advice: "Use an id as 'repo check' names it, or the first 4 or more of its digits.")
+        }
+        let known = Set(try repository.index().tables.flatMap { $0.packs.map(\.id) })
+        let matches = known.filter { "\($0)".hasPrefix(digits) }
+        guard let id = matches.first else {
+            throw RepoError(
+                .notFound, "the index names no pack whose id begins with \(digits)",
+                advice: "'repo check --read-data' names damaged packs.")
+        }
+        guard matches.count == 1 else {
+            throw RepoError(.usage, "\(matches.count) packs' ids begin with '\(digits)'", advice: "Give more digits.")
+        }
+        return id
+    }
+
     private func numbers(_ ids: [ObjectID]?, _ numbering: PackNumbering) throws -> [UInt32] {
         guard let ids else { return numbering.packs.indices.map { UInt32($0) } }
         return try ids.map { id in
@@ -158,19 +180,15 @@ final class BlobSalvage {
         try sealed.withUnsafeBytes { try opener.open(record, sealed: $0, into: encoded.base, object: object) }
         let plain = AlignedBuffer(capacity: Int(record.rawLength))
         plain.count = Int(record.rawLength)
-        var bases: [AlignedBuffer] = []
-        for position in 0..<record.bases.count {
-            guard let id = try repository.index().candidates(prefix: record.bases[position]).first else {
-                throw RepoError.damaged(object, "a base of its delta is missing")
-            }
-            bases.append(try reader.base(id, record.type))
-        }
-        try withExtendedLifetime((encoded, plain, bases)) {
-            try coder.decode(
-                encoded.bytes, encoding: record.encoding, rawLength: plain.count, bases: bases.map(\.bytes),
-                into: plain.base, object: object)
-            guard repository.blobHasher.id(record.type, plain.bytes) == record.id else {
-                throw RepoError.damaged(object, "its content does not match its id")
+        try withExtendedLifetime((encoded, plain)) {
+            try BaseChoices(of: record, in: try repository.index()).forEach(object) { ids in
+                let bases = try ids.map { try reader.base($0, record.type) }
+                try withExtendedLifetime(bases) {
+                    try coder.decode(
+                        encoded.bytes, encoding: record.encoding, rawLength: plain.count, bases: bases.map(\.bytes),
+                        into: plain.base, object: object)
+                }
+                return repository.blobHasher.id(record.type, plain.bytes) == record.id
             }
             try output.append(
                 id: record.id, type: record.type, encoding: record.encoding, rawLength: record.rawLength,

@@ -18,7 +18,7 @@ public struct SnapshotRepair {
 
     public static let tag = "repaired=true"
 
-    private let repository: OpenRepository
+    let repository: OpenRepository
 
     public init(_ repository: OpenRepository) { self.repository = repository }
 
@@ -87,7 +87,7 @@ public struct SnapshotRepair {
                     ],
                     problemCount: 1)
             }
-            try writer.enterDirectory([], Self.rootMetadata(entry.snapshot), previous: nil)
+            try writer.enterDirectory([], Self.rootMetadata(entry.snapshot))
             var stack = [Level(cursor: root, path: [])]
             while let top = stack.indices.last {
                 guard let item = stack[top].cursor.next() else {
@@ -106,7 +106,7 @@ public struct SnapshotRepair {
                     let cursor = LossyTreeCursor(id, writer.reader)
                     if cursor.isLost { note(path, "the directory's entries are lost") }
                     try writer.enterDirectory(
-                        item.name, item.metadata, previous: nil,
+                        item.name, item.metadata,
                         isIncomplete: item.isIncomplete || cursor.isLost)
                     if cursor.isLost {
                         try writer.leaveDirectory()

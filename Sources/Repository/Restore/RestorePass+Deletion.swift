@@ -40,6 +40,7 @@ extension RestorePass {
             let directory = stack.removeLast().directory
             try work.check()
             try onAction(directory.path(), .deleted)
+            if options.isDryRun { work.progress.withLock { $0.deleted += 1 } }
             guard !options.isDryRun, let parent = directory.parent else { continue }
             do throws(TargetFailure) {
                 work.directories.forget(directory)
@@ -64,8 +65,7 @@ extension RestorePass {
             guard options.selection(path, status.isDirectory) == .restore else { return nil }
             guard status.isDirectory else {
                 try onAction(path, .deleted)
-                guard !options.isDryRun else { return nil }
-                try TargetCalls.unlink(name, in: handle.descriptor)
+                if !options.isDryRun { try TargetCalls.unlink(name, in: handle.descriptor) }
                 work.progress.withLock { $0.deleted += 1 }
                 return nil
             }

@@ -61,21 +61,19 @@ extension RestorePass {
             try removeFile(entry.name, in: level.directory)
             return try writeFile(path, entry, content, existing: nil)
         }
-        if options.isDryRun {
-            return try onAction(path, try hasContent(entry, content, status) ? .unchanged : .updated)
-        }
+        if options.isDryRun { return try compareFile(path, entry, content, status) }
         try rewriteFile(path, entry, content, status)
     }
 
     /// The content is there; the metadata is set where it differs.
     private func keepContent(_ path: [UInt8], _ entry: TreeEntry, _ status: stat) throws {
         try onAction(path, .unchanged)
-        guard !options.isDryRun else { return }
         work.progress.withLock { progress in
             progress.filesDone += 1
             progress.filesUnchanged += 1
             progress.bytesDone += entry.metadata.size
         }
+        guard !options.isDryRun else { return }
         if work.metadata.isAsRecorded(status, entry.metadata), entry.metadata.extendedAttributes.isEmpty { return }
         let parent = try work.directories.handle(of: level.directory)
         let handle = TargetHandle(
@@ -114,7 +112,7 @@ extension RestorePass {
             return
         }
         let location = try location(of: id, length: chunk.length)
-        guard !options.isDryRun else { return }
+        guard !options.isDryRun else { return countChunk(chunk, isWritten: true) }
         if window.isFull {
             try flush()
             number = window.add(file)
@@ -135,7 +133,11 @@ extension RestorePass {
 
     private func endPlanning(_ file: RestoredFile) {
         if options.isDryRun {
-            if let failure = file.state.withLock({ $0.failure }) { work.report(failure) }
+            if let failure = file.state.withLock({ $0.failure }) {
+                work.report(failure)
+            } else {
+                work.progress.withLock { $0.filesDone += 1 }
+            }
             return
         }
         if file.finishOne() { work.finish(file, reader) }
@@ -192,6 +194,42 @@ extension RestorePass {
         endPlanning(file)
     }
 
+    private func countChunk(_ chunk: ContentList.Entry, isWritten: Bool) {
+        work.progress.withLock { progress in
+            progress.bytesDone += chunk.length
+            if isWritten { progress.bytesWritten += chunk.length }
+        }
+    }
+
+    /// What `rewriteFile` would do, in a dry run.
+    private func compareFile(_ path: [UInt8], _ entry: TreeEntry, _ content: Content, _ status: stat) throws {
+        let parent = try work.directories.handle(of: level.directory)
+        let handle = TargetHandle(
+            try TargetCalls.open(entry.name, in: parent.descriptor, O_RDONLY | O_NONBLOCK))
+        defer { withExtendedLifetime(handle) {} }
+        var isChanged = UInt64(status.st_size) != entry.metadata.size
+        let comparison = ContentComparison(handle.descriptor, work.repository.blobHasher) { chunk, _, isSame in
+            isChanged = isChanged || !isSame
+            self.countChunk(chunk, isWritten: !isSame)
+        }
+        try ContentWalk.entries(of: content, size: entry.metadata.size, reader) { chunk, offset in
+            guard chunk.id == nil else {
+                try comparison.add(chunk, at: offset)
+                return true
+            }
+            let data = lseek(handle.descriptor, off_t(offset), LINUX_SEEK_DATA)
+            if data >= 0, UInt64(data) < offset + chunk.length { isChanged = true }
+            countChunk(chunk, isWritten: false)
+            return true
+        }
+        try comparison.flush()
+        work.progress.withLock { progress in
+            progress.filesDone += 1
+            if !isChanged { progress.filesUnchanged += 1 }
+        }
+        try onAction(path, isChanged ? .updated : .unchanged)
+    }
+
     /// Whether a file has the content already, byte for byte, holes aside.
     private func hasContent(_ entry: TreeEntry, _ content: Content, _ status: stat) throws -> Bool {
         guard UInt64(status.st_size) == entry.metadata.size else { return false }
@@ -230,7 +268,7 @@ extension RestorePass {
         } else {
             try onAction(path, .created)
         }
-        guard !options.isDryRun else { return }
+        guard !options.isDryRun else { return work.progress.withLock { $0.hardLinks += 1 } }
         deferred.links.append(Link(from: first, directory: level.directory, name: entry.name))
         if deferred.links.count >= RestoreWindow.fileLimit { try flush() }
     }
@@ -278,10 +316,10 @@ extension RestorePass {
             try onAction(path, .created)
             try makeSymbolicLink(entry.name, target)
         }
+        work.progress.withLock { $0.otherEntries += 1 }
         guard !options.isDryRun else { return }
         let parent = try work.directories.handle(of: level.directory)
         report(work.metadata.apply(entry.metadata, toLink: entry.name, in: parent.descriptor), path)
-        work.progress.withLock { $0.otherEntries += 1 }
     }
 
     private func makeSymbolicLink(_ name: [UInt8], _ target: [UInt8]) throws(TargetFailure) {
@@ -323,6 +361,7 @@ extension RestorePass {
         } else {
             try onAction(path, .created)
         }
+        work.progress.withLock { $0.otherEntries += 1 }
         guard !options.isDryRun else { return }
         let parent = try work.directories.handle(of: level.directory)
         if !isThere {
@@ -331,7 +370,6 @@ extension RestorePass {
             }
         }
         report(try work.metadata.apply(metadata, toSpecial: entry.name, in: parent.descriptor), path)
-        work.progress.withLock { $0.otherEntries += 1 }
     }
 
     private func report(_ failures: [String], _ path: [UInt8]) {

@@ -38,7 +38,7 @@ struct IndexLoader {
         }
         removeStale(folder, keeping: present)
         // A segment counts unless another valid one replaces it. A writer key replaces none: it could hide what others stored.
-        let replaced = Set(tables.flatMap { repository.keys.role(of: $0.1.signer) == .full ? $0.1.replaces : [] })
+        let replaced = Set(tables.flatMap { repository.role(of: $0.1.signer) == .full ? $0.1.replaces : [] })
         let condemned = try CondemnedPacks.load(repository, onDamaged: onDamaged)
         return IndexView(
             tables: tables.filter { !replaced.contains($0.0) }.map { (name: $0.0, table: $0.1) }, condemned: condemned,

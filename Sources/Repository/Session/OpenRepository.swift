@@ -1,5 +1,5 @@
 public import BlobEngine
-import RepoBase
+public import RepoBase
 public import Storage
 
 /// A repository that was unlocked: its store, its keys, and where this machine caches what it learns.
@@ -7,7 +7,9 @@ public import Storage
 /// Cheap to hold; the index is loaded when first asked for, and again by `reloadIndex`.
 public final class OpenRepository: Sendable {
     public let store: any Store
-    public let keys: KeyRing
+    /// As of the latest generation of config that an object made necessary to know.
+    public var keys: KeyRing { ring.keys }
+    private let ring: RefreshedKeyRing
     /// A folder of this user's for index tables, safe to delete; nil: a temporary one for this process.
     public let cacheDirectory: String
 
@@ -18,12 +20,15 @@ public final class OpenRepository: Sendable {
     let pageChunkSize: Int
 
     private let loaded = Monitor<IndexView?>(nil)
-    private let readsPartialIndex = Monitor(false)
+    /// Told of what is left out; nil for those who need the index whole.
+    private let onPartialIndex = Monitor<(@Sendable (StoreKey, RepoError) -> Void)?>(nil)
+    /// The view whose tables were last found to be what was written.
+    private let verified = Monitor<Set<ObjectID>>([])
 
     /// Throws `.damaged` when config has no usable chunker profiles.
     public init(store: any Store, keys: KeyRing, cacheDirectory: String) throws {
         self.store = store
-        self.keys = keys
+        ring = RefreshedKeyRing(keys, store)
         self.cacheDirectory = cacheDirectory
         blobHasher = BlobHasher(idSecret: keys.idSecret.bytes)
         var stream: ChunkProfile?
@@ -44,11 +49,14 @@ public final class OpenRepository: Sendable {
 
     /// From now on a damaged index segment is left out instead of failing everything: for readers, which get what the rest of the index
     /// leads to, and for checks and repairs, which name it themselves. Not for writers.
-    public func acceptPartialIndex() { readsPartialIndex.withLock { $0 = true } }
+    /// - Parameter onDamaged: told of each damaged segment, each time that the index is loaded, on any thread.
+    public func acceptPartialIndex(onDamaged: @escaping @Sendable (StoreKey, RepoError) -> Void = { _, _ in }) {
+        onPartialIndex.withLock { $0 = onDamaged }
+    }
 
     private func loadIndex() throws -> IndexView {
-        guard readsPartialIndex.withLock({ $0 }) else { return try IndexLoader(self).load() }
-        return try IndexLoader(self).load(onDamaged: { _, _ in })
+        guard let onDamaged = onPartialIndex.withLock({ $0 }) else { return try IndexLoader(self).load() }
+        return try IndexLoader(self).load(onDamaged: { onDamaged($0, $1) })
     }
 
     /// The index as of its last loading, together with what this process has added since.
@@ -79,22 +87,59 @@ public final class OpenRepository: Sendable {
         }
     }
 
+    /// For a reader whom the index has led astray: where a table of the cache is not what was written into it, it is made again from its
+    /// segment. True when one was. Reads every table whole (about 0.7 GB/s), each once in the life of this object.
+    func remakeDamagedTables(of view: IndexView) throws -> Bool {
+        try loaded.withLock { current in
+            if let current, current !== view { return true }
+            var isDamaged = false
+            for (name, table) in zip(view.names, view.tables) where verified.withLock({ $0.insert(name).inserted }) {
+                do {
+                    try table.verify()
+                } catch {
+                    isDamaged = true
+                    try LocalFolder.remove("\(cacheDirectory)/index/\(name)")
+                }
+            }
+            guard isDamaged else { return false }
+            current = try loadIndex()
+            return true
+        }
+    }
+
     /// Makes a segment that this process has just stored part of the index.
     func adopt(_ table: IndexTable, named name: ObjectID) throws {
         _ = try index()
         loaded.withLock { $0 = $0?.adding(table, named: name) }
     }
 
-    public func epochKeys(_ epoch: UInt32) -> EpochKeys? { keys.epochKeys(epoch) }
+    /// The keys of an epoch; one that is unknown is looked for in later generations of config.
+    public func epochKeys(_ epoch: UInt32) -> EpochKeys? { ring.find { $0.epochKeys(epoch) } }
 
-    public func verifyingKey(_ id: KeyID) -> [UInt8]? { keys.verifyingKey(id) }
+    /// The key that verifies signatures of `id`, looked for likewise.
+    public func verifyingKey(_ id: KeyID) -> [UInt8]? { ring.find { $0.verifyingKey(id) } }
+
+    /// What `id` may do, looked for likewise.
+    func role(of id: KeyID) -> KeyRole? { ring.find { $0.role(of: id) } }
+
+    /// Runs `body`, and once more where it finds damage and keys have been changed since they were read: what looked damaged may be of a
+    /// new epoch or key.
+    func withKeys<R>(_ body: (KeyRing) throws -> R) throws -> R {
+        let before = keys
+        do {
+            return try body(before)
+        } catch let error as RepoError where error.code == .damaged {
+            guard let later = ring.refresh(after: before) else { throw error }
+            return try body(later)
+        }
+    }
 
     /// Whether this key may rest new data on a pack that a segment signed by `signer` tells of (design, signatures): on its own packs, on those of
     /// full keys, and on what a full key has verified. What a segment says of a pack counts only from the pack's own signer or a full key.
     func trusts(segmentSigner signer: KeyID, _ pack: PackRecord) -> Bool {
-        let isFull = keys.role(of: signer) == .full
+        let isFull = role(of: signer) == .full
         guard isFull || signer == pack.seal.signer else { return false }
-        if pack.seal.signer == keys.keyID || keys.role(of: pack.seal.signer) == .full { return true }
+        if pack.seal.signer == keys.keyID || role(of: pack.seal.signer) == .full { return true }
         return isFull && pack.isVerified
     }
 }

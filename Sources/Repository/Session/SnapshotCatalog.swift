@@ -37,12 +37,41 @@ public struct SnapshotCatalog {
     /// One snapshot. Throws `.notFound`, or `.damaged` when it does not read.
     public func read(_ id: ObjectID) throws -> Entry {
         let key = SnapshotObject.key(id)
-        let bytes = try repository.store.get(key, atMost: SnapshotObject.maximumSize)
-        guard ObjectHasher.hash(bytes) == id else {
-            throw RepoError.damaged("\(key)", "its content does not match its name")
+        do {
+            let bytes = try repository.store.get(key, atMost: SnapshotObject.maximumSize)
+            guard ObjectHasher.hash(bytes) == id else {
+                throw RepoError.damaged("\(key)", "its content does not match its name")
+            }
+            let snapshot = try repository.withKeys { keys in
+                try SnapshotCodec.decode(bytes, object: "\(key)", keyRing: keys)
+            }
+            return Entry(id: id, snapshot: snapshot)
+        } catch let error as RepoError where error.code == .damaged {
+            throw RepoError(
+                .damaged, error.message,
+                advice: "Use another snapshot. 'repo repair snapshots \(id.short)' sets this one aside, so that 'forget' and 'prune' go on.")
         }
-        return Entry(
-            id: id, snapshot: try SnapshotCodec.decode(bytes, object: "\(key)", keyRing: repository.keys))
+    }
+
+    /// The id of a snapshot that is named by it or by a unique prefix, without reading it: for what is done to a snapshot that may be damaged.
+    /// Throws as `find`.
+    public func identify(_ text: String) throws -> ObjectID {
+        if text == "latest" || text.hasPrefix("latest:") { return try find(text).id }
+        guard text.utf8.count >= 4, text.allSatisfy(\.isHexDigit) else {
+            throw RepoError(
+                .usage, "'\(text)' does not name a snapshot",
+                advice: "Use an id or the first 4 or more of its digits, 'latest', or 'latest:SOURCE'.")
+        }
+        let (ids, held) = try names()
+        let matches = Set(ids).union(held).filter { "\($0)".hasPrefix(text.lowercased()) }
+        guard let id = matches.first else {
+            throw RepoError(
+                .notFound, "no snapshot's id begins with '\(text)'", advice: "'repo snapshots' lists what there is.")
+        }
+        guard matches.count == 1 else {
+            throw RepoError(.usage, "\(matches.count) snapshots' ids begin with '\(text)'", advice: "Give more digits.")
+        }
+        return id
     }
 
     /// All snapshots, oldest first; equal times by id. What does not read goes to `onProblem`, which may throw to end here; one
@@ -61,9 +90,13 @@ public struct SnapshotCatalog {
         return entries.sorted { ($0.snapshot.time, $0.id) < ($1.snapshot.time, $1.id) }
     }
 
-    /// The newest snapshot of a source on a host: what the next one follows. Nil for a key that cannot read.
+    /// The newest snapshot of a source on a host: what the next one follows. For a key that cannot read, the one that this machine made last
+    /// and remembers, where that is still there.
     public func latest(source: String, host: String) throws -> Entry? {
-        guard repository.keys.role == .full else { return nil }
+        guard repository.keys.role == .full else {
+            let remembered = RememberedSnapshot(repository.cacheDirectory, source: source, host: host)
+            return try remembered.flatMap { try repository.store.stat(SnapshotObject.key($0.entry.id)) == nil ? nil : $0.entry }
+        }
         return try all(onProblem: { _, _ in }).last {
             $0.snapshot.source == source && $0.snapshot.host == host
         }
@@ -81,19 +114,6 @@ public struct SnapshotCatalog {
             }
             return entry
         }
-        guard text.utf8.count >= 4, text.allSatisfy(\.isHexDigit) else {
-            throw RepoError(
-                .usage, "'\(text)' does not name a snapshot",
-                advice: "Use an id or the first 4 or more of its digits, 'latest', or 'latest:SOURCE'.")
-        }
-        let matches = try names().ids.filter { "\($0)".hasPrefix(text.lowercased()) }
-        guard let id = matches.first else {
-            throw RepoError(
-                .notFound, "no snapshot's id begins with '\(text)'", advice: "'repo snapshots' lists what there is.")
-        }
-        guard matches.count == 1 else {
-            throw RepoError(.usage, "\(matches.count) snapshots' ids begin with '\(text)'", advice: "Give more digits.")
-        }
-        return try read(id)
+        return try read(identify(text))
     }
 }

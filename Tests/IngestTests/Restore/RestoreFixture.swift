@@ -42,7 +42,7 @@ final class RestoreFixture: Sendable {
     /// A snapshot of hand-made entries below its root.
     func snapshot(of entries: [TreeEntry]) throws -> BlobID {
         let writer = try SnapshotWriter(repository)
-        try writer.enterDirectory([], Self.metadata(.directory), previous: nil)
+        try writer.enterDirectory([], Self.metadata(.directory))
         for entry in entries { try writer.add(entry) }
         try writer.leaveDirectory()
         return try writer.commit { root, _ in

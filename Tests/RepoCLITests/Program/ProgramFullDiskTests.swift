@@ -28,6 +28,7 @@ struct ProgramFullDiskTests {
 
         /// Takes all space but `rest` bytes.
         func fill(leaving rest: Int) throws {
+            empty()
             let descriptor = open("\(path)/ballast", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
             try #require(descriptor >= 0)
             defer { close(descriptor) }
@@ -36,6 +37,72 @@ struct ProgramFullDiskTests {
         }
 
         func empty() { unlink("\(path)/ballast") }
+    }
+
+    private static func onSmallDisk(_ body: (SmallDisk, ProgramFolder) throws -> Void) throws {
+        var template = Array("/tmp/small-disk-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        let place = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        defer { FileTree.remove(place) }
+        guard let disk = SmallDisk("\(place)/disk", mebibytes: 160) else {
+            print("skipped: no file system may be mounted here (\(String(cString: strerror(errno))))")
+            return
+        }
+        defer { disk.unmount() }
+        try body(disk, try ProgramFolder(repository: "\(disk.path)/repository"))
+    }
+
+    /// The one time that people most need to delete something.
+    @Test("With no byte free, forget and prune work and make room", arguments: [true, false])
+    func freesFromNothing(hasReserve: Bool) throws {
+        try Self.onSmallDisk { disk, folder in
+            var random = SeededNumbers(seed: 12)
+            let gone = try folder.snapshot("a", random.bytes(30 << 20))
+            let bytes = random.bytes(4 << 20)
+            let kept = try folder.snapshot("b", bytes)
+            if !hasReserve { unlink("\(folder.repository)/reserve") }
+            try disk.fill(leaving: 0)
+            let refused = try folder.program.run(["snapshot", "stdin", "--name", "c"], input: random.bytes(1 << 20))
+            #expect(refused.status == 1, "\(refused)")
+            let forgotten = try folder.program.run("forget", gone)
+            #expect(forgotten.status == 0, "\(forgotten)")
+            if !hasReserve {
+                let refused = try folder.program.run("prune")
+                #expect(refused.status == 1 && refused.errors.contains("space"), "\(refused)")
+                try disk.fill(leaving: 200 << 10)
+            }
+            let pruned = try folder.program.run("prune", "--json")
+            #expect(pruned.status == 0, "\(pruned)")
+            #expect(pruned.number("bytes_freed") ?? 0 > 30 << 20)
+            #expect(FileTree.names("\(folder.repository)/journal").count >= 3, "everything is recorded")
+            #expect(FileTree.names(folder.repository).contains("reserve"), "there is a reserve for the next time")
+            try folder.expect(kept, "b", bytes)
+            try folder.snapshot("c", random.bytes(1 << 20))
+            try folder.expectClean()
+        }
+    }
+
+    /// Half of every pack is needed, and there is no room for copies until what is wholly unused is gone.
+    @Test("With no byte free, prune frees unused packs first and then has room for copies")
+    func frees() throws {
+        try Self.onSmallDisk { disk, folder in
+            var random = SeededNumbers(seed: 13)
+            var half = random.bytes(12 << 20)
+            let mixed = try folder.snapshot("mixed", half + random.bytes(3 << 20))
+            let gone = try folder.snapshot("gone", random.bytes(40 << 20))
+            half.removeLast(1 << 20)
+            let kept = try folder.snapshot("mixed", half)
+            try disk.fill(leaving: 0)
+            #expect(try folder.program.run("forget", mixed, gone).status == 0)
+            let pruned = try folder.program.run("prune", "--max-unused", "0%", "--json")
+            #expect(pruned.status == 0, "\(pruned)")
+            #expect(pruned.number("bytes_freed") ?? 0 > 40 << 20, "\(pruned.text)")
+            #expect(pruned.number("packs_rewritten") ?? 0 > 0, "\(pruned.text)")
+            #expect(pruned.number("packs_waiting") == 0)
+            try folder.expect(kept, "mixed", half)
+            try folder.expectClean()
+            #expect(try folder.program.run("prune", "--max-unused", "0%", "--json").number("bytes_freed") == 0)
+        }
     }
 
     @Test("A full disk is named, older snapshots still read, and with space the next snapshot works")

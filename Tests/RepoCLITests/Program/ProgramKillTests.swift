@@ -57,6 +57,30 @@ struct ProgramKillTests {
         try folder.expectClean()
     }
 
+    @Test("What a killed snapshot has stored is not stored again")
+    func nothingTwice() throws {
+        let folder = try ProgramFolder()
+        var random = SeededNumbers(seed: 5)
+        let bytes = random.bytes(56 << 20)
+        let process = try folder.program.start(["snapshot", "stdin", "--name", "stream", "--quiet"])
+        process.feed(bytes[...])
+        // Real time: it stores packs while it waits for more.
+        while FileTree.files("\(folder.repository)/packs").filter({ !$0.contains("/.tmp-") }).count < 2 { usleep(20_000) }
+        process.kill()
+        #expect(try process.wait().status == nil)
+        #expect(FileTree.names("\(folder.repository)/index").isEmpty, "killed before anything was indexed")
+        let stored = FileTree.files("\(folder.repository)/packs").filter { !$0.contains("/.tmp-") }
+            .reduce(0) { size, path in
+                var status = stat()
+                return lstat(path, &status) == 0 ? size + Int(status.st_size) : size
+            }
+        let again = try folder.program.run(["snapshot", "stdin", "--name", "stream", "--json"], input: bytes)
+        #expect(again.status == 0, "\(again)")
+        let added = Int(again.number("bytes_added") ?? 0)
+        #expect(added < bytes.count - stored + (1 << 20), "\(stored) bytes were there, \(added) were added")
+        try folder.expectClean()
+    }
+
     @Test("Snapshots survive prunes that are killed", arguments: [UInt64(3), 4])
     func prunes(seed: UInt64) throws {
         let folder = try ProgramFolder()

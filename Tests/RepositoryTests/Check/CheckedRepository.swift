@@ -74,7 +74,7 @@ struct CheckedRepository {
         let writer = try SnapshotWriter(repository)
         var previous: [String: Content] = [:]
         if let parent { previous = try Self.contents(parent.snapshot.root, BlobReader(repository)) }
-        try writer.enterDirectory([], Self.metadata(.directory), previous: parent?.snapshot.root)
+        try writer.enterDirectory([], Self.metadata(.directory))
         var open: String?
         for path in files.keys.sorted() {
             let parts = path.split(separator: "/").map(String.init)
@@ -82,7 +82,7 @@ struct CheckedRepository {
             if directory != open {
                 if open != nil { try writer.leaveDirectory() }
                 if let directory {
-                    try writer.enterDirectory(Array(directory.utf8), Self.metadata(.directory), previous: nil)
+                    try writer.enterDirectory(Array(directory.utf8), Self.metadata(.directory))
                 }
                 open = directory
             }

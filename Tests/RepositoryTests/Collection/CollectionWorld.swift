@@ -65,6 +65,17 @@ final class CollectionWorld {
         expected[id] = nil
     }
 
+    /// The registration of a process that is gone: this one's id, started at another time.
+    func leaveDeadWriter() throws {
+        let stamp = JournalStamp.now()
+        var fields = RecordFields(time: stamp.time)
+        (fields.host, fields.user) = (stamp.host, stamp.user)
+        let own = ProcessIdentity.own
+        (fields.bootID, fields.processID, fields.processStart) = (own.bootID, own.processID, own.start + 1)
+        try store.put(
+            WriterRegistration.key(RandomBytes.make(16)), SealedRecord.encode(.writer, fields, by: keys), .create)
+    }
+
     // MARK: Collections
 
     static var eager: CollectionOptions {
@@ -188,7 +199,7 @@ struct SnapshotTaking {
         options.threads = 1
         let writer = try SnapshotWriter(repository, options: options)
         do {
-            try writer.enterDirectory([], metadata(.directory), previous: parent?.snapshot.root)
+            try writer.enterDirectory([], metadata(.directory))
             try directory("", of: parent?.snapshot.root, writer)
             try writer.leaveDirectory()
             return try writer.commit { root, statistics in
@@ -227,7 +238,7 @@ struct SnapshotTaking {
                     TreeEntry(name: bytes, metadata: metadata(.regular), payload: .file(.empty)),
                     content: feed.finish())
             } else {
-                try writer.enterDirectory(bytes, metadata(.directory), previous: before?.subtree)
+                try writer.enterDirectory(bytes, metadata(.directory))
                 try directory(path + name + "/", of: before?.subtree, writer)
                 try writer.leaveDirectory()
             }

@@ -122,7 +122,7 @@ final class StreamRepository: Sendable {
                 inode: 0,
                 modificationTime: time, changeTime: time)
         }
-        try writer.enterDirectory([], metadata(.directory), previous: nil)
+        try writer.enterDirectory([], metadata(.directory))
         let feed = writer.beginContent(.contentDefined, previous: previous)
         var taken = 0
         while try feed.read({ buffer in

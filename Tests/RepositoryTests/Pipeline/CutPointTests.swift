@@ -21,7 +21,7 @@ import Testing
         let metadata = FileMetadata(
             type: .directory, permissions: 0o700, userID: 0, groupID: 0, size: 0, linkCount: 1, device: 0, inode: 0,
             modificationTime: FileTime(seconds: 0, nanoseconds: 0), changeTime: FileTime(seconds: 0, nanoseconds: 0))
-        try writer.enterDirectory([], metadata, previous: nil)
+        try writer.enterDirectory([], metadata)
         let feed = writer.beginContent(.contentDefined, previous: nil)
         var position = 0
         while position < count {

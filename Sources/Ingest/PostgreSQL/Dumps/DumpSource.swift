@@ -37,7 +37,7 @@ public struct DumpSource {
         let databases = try server.chosen(options)
         let started = FileTime.now()
         let parent = try SnapshotCatalog(repository).latest(source: description.name, host: description.host)
-        let writer = try SnapshotWriter(repository, options: description.options)
+        let writer = try SnapshotWriter(repository, options: description.options, following: parent?.snapshot)
         onStart(writer)
         do {
             var stream = DumpStream(writer, parent: parent?.snapshot.root)
@@ -78,7 +78,7 @@ public struct DumpSource {
             return SourceOutcome(id: result.id, snapshot: result.snapshot, problems: problems)
         } catch {
             writer.abandon()
-            throw error
+            throw writer.interruption ?? error
         }
     }
 

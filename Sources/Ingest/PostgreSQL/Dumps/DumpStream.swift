@@ -6,12 +6,10 @@ import Repository
 struct DumpStream {
     private let writer: SnapshotWriter
     private var earlier: EarlierTree
-    private let parent: BlobID?
     private var files: [(name: [UInt8], content: Int, time: FileTime)] = []
 
     init(_ writer: SnapshotWriter, parent: BlobID?) {
         self.writer = writer
-        self.parent = parent
         earlier = EarlierTree(parent, writer.reader)
     }
 
@@ -25,7 +23,8 @@ struct DumpStream {
         let time = FileTime.now()
         writer.count { $0.current = path }
         let feed = writer.beginContent(.contentDefined, previous: previous)
-        var child = try ChildProcess(command, environment: environment)
+        let child = try ChildProcess(command, environment: environment)
+        writer.running.onCancel { child.kill() }
         do {
             while try feed.read({ space in
                 let count = try StreamSource.fill(space, from: child.output)
@@ -36,6 +35,7 @@ struct DumpStream {
             guard status == .exited(0) else { throw CommandSource.failure(command[0], status) }
         } catch {
             child.kill()
+            _ = child.wait()
             throw error
         }
         files.append((path, try writer.keep(feed.finish(), previous: previous), time))
@@ -43,7 +43,7 @@ struct DumpStream {
 
     /// Writes the tree.
     func finish(time: FileTime) throws {
-        try writer.enterDirectory([], StreamSource.metadata(.directory, time), previous: parent)
+        try writer.enterDirectory([], StreamSource.metadata(.directory, time))
         for file in files.sorted(by: { isBefore($0.name, $1.name) }) {
             let metadata = StreamSource.metadata(.regular, file.time)
             try writer.add(TreeEntry(name: file.name, metadata: metadata, payload: .file(.empty)), kept: file.content)

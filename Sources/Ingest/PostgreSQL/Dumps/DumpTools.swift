@@ -50,7 +50,7 @@ public struct DumpTools: Hashable, Sendable {
     }
 
     private static func version(of program: String) -> PostgresVersion? {
-        guard access(program, X_OK) == 0, var child = try? ChildProcess([program, "--version"]) else { return nil }
+        guard access(program, X_OK) == 0, let child = try? ChildProcess([program, "--version"]) else { return nil }
         let text = child.readAll(atMost: 4096)
         guard child.wait() == .exited(0) else { return nil }
         return version(printed: String(decoding: text, as: UTF8.self))

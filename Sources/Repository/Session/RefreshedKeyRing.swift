@@ -1,0 +1,43 @@
+import RepoBase
+import Storage
+
+/// The key ring of an open repository, brought up to date when an object names an epoch or a key that it does not know: others may have
+/// rotated or added keys since this process began.
+final class RefreshedKeyRing: Sendable {
+    private struct State {
+        var keys: KeyRing
+        var vainLooks = 0
+    }
+
+    private let state: Monitor<State>
+    private let store: any Store
+    /// Looks at the store that found nothing new, after which there are no more: objects that strangers left must not cost a request each.
+    private static let vainLookLimit = 1000
+
+    init(_ keys: KeyRing, _ store: any Store) {
+        state = Monitor(State(keys: keys))
+        self.store = store
+    }
+
+    var keys: KeyRing { state.withLock { $0.keys } }
+
+    /// What `look` finds, after a refresh where it finds nothing at first. Costs one `stat` for each miss.
+    func find<Found>(_ look: (KeyRing) -> Found?) -> Found? {
+        let before = keys
+        if let found = look(before) { return found }
+        return refresh(after: before).flatMap(look)
+    }
+
+    /// The ring of a later generation than `before`; nil where there is none, or it cannot be read: then what was asked for stays unknown,
+    /// and who asked says so of the object at hand.
+    func refresh(after before: KeyRing) -> KeyRing? {
+        state.withLock { state in
+            if state.keys.config.generation == before.config.generation, state.vainLooks < Self.vainLookLimit
+            {
+                try? state.keys.refresh(from: store)
+                if state.keys.config.generation == before.config.generation { state.vainLooks += 1 }
+            }
+            return state.keys.config.generation > before.config.generation ? state.keys : nil
+        }
+    }
+}

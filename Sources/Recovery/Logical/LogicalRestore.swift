@@ -149,7 +149,7 @@ public struct LogicalRestore {
     private func feed(_ entry: TreeEntry, _ command: [String], _ target: ConnectionTarget) throws {
         guard let content = entry.content else { return }
         let environment = target.password.map { ["PGPASSWORD": $0] } ?? [:]
-        var child = try ChildProcess(command, environment: environment, pipesInput: true)
+        let child = try ChildProcess(command, environment: environment, pipesInput: true)
         do {
             try ContentStream(repository).read(content, size: entry.metadata.size) { bytes in
                 guard let input = child.input else { return }

@@ -5,7 +5,7 @@ import RepoBase
 final class DataCheckWorker {
     private struct Pending {
         let copy: PackNumbering.Copy
-        let plaintext: Plaintext
+        let plaintext: AlignedBuffer
     }
 
     /// Where a blob's sealed bytes are.
@@ -17,7 +17,6 @@ final class DataCheckWorker {
     private let check: DataCheck
     private let numbering: PackNumbering
     private let coder = BlobCoder()
-    private let pool = PlaintextPool()
     private var recent: RecentPlaintexts
     private var windows: SealedWindows
     private var openers: [UInt32: BlobOpener] = [:]
@@ -98,7 +97,7 @@ final class DataCheckWorker {
 
     /// Verifies a blob, then the deltas that wait for it.
     private func verify(_ copy: PackNumbering.Copy, _ sealed: Sealed, depth: Int) throws {
-        let plaintext: Plaintext
+        let plaintext: AlignedBuffer
         do {
             plaintext = try decode(copy, sealed, depth: depth)
         } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
@@ -107,7 +106,7 @@ final class DataCheckWorker {
         }
         let record = copy.record
         pending[Int(record.type.rawValue)].append(Pending(copy: copy, plaintext: plaintext))
-        pendingBytes += plaintext.buffer.count
+        pendingBytes += plaintext.capacity
         if pendingBytes >= Self.batchBytes || pending[Int(record.type.rawValue)].count >= Self.batchCount {
             flush()
         }
@@ -136,7 +135,7 @@ final class DataCheckWorker {
 
     // MARK: Decoding
 
-    private func decode(_ copy: PackNumbering.Copy, _ sealed: Sealed, depth: Int) throws -> Plaintext {
+    private func decode(_ copy: PackNumbering.Copy, _ sealed: Sealed, depth: Int) throws -> AlignedBuffer {
         guard depth < BlobReader.maximumChain else {
             throw RepoError.damaged("a blob", "its chain of deltas is too long")
         }
@@ -144,13 +143,14 @@ final class DataCheckWorker {
         // Bases first: reading them uses the same windows and buffers.
         let bases = try bases(of: record, depth: depth + 1)
         let opener = try opener(copy.pack)
-        let plaintext = pool.take(Int(record.rawLength))
+        let plaintext = AlignedBuffer(capacity: Int(record.rawLength))
+        plaintext.count = Int(record.rawLength)
         let into: UnsafeMutableRawPointer
         if record.encoding == .plain {
             guard record.storedLength == record.rawLength else {
                 throw RepoError.damaged("a blob", "it has two lengths")
             }
-            into = plaintext.buffer.base
+            into = plaintext.base
         } else {
             if encoded.capacity < Int(record.storedLength) {
                 encoded = AlignedBuffer(capacity: Int(record.storedLength))
@@ -169,15 +169,15 @@ final class DataCheckWorker {
             try coder.decode(
                 UnsafeRawBufferPointer(start: encoded.base, count: Int(record.storedLength)),
                 encoding: record.encoding,
-                rawLength: Int(record.rawLength), bases: bases.map(\.buffer.bytes),
-                into: plaintext.buffer.base,
+                rawLength: Int(record.rawLength), bases: bases.map(\.bytes),
+                into: plaintext.base,
                 object: "a blob")
         }
         return plaintext
     }
 
-    private func bases(of record: BlobRecord, depth: Int) throws -> [Plaintext] {
-        var bases: [Plaintext] = []
+    private func bases(of record: BlobRecord, depth: Int) throws -> [AlignedBuffer] {
+        var bases: [AlignedBuffer] = []
         for position in 0..<record.bases.count {
             let prefix = record.bases[position]
             if let known = recent.find(prefix, record.type) {
@@ -185,7 +185,7 @@ final class DataCheckWorker {
                 continue
             }
             var failure = RepoError(.notFound, "a base of its delta is missing")
-            var found: Plaintext?
+            var found: AlignedBuffer?
             for copy in numbering.baseCopies(prefix) where copy.record.type == record.type {
                 do {
                     found = try decode(copy, .store, depth: depth)
@@ -224,7 +224,7 @@ final class DataCheckWorker {
             guard !batch.isEmpty else { continue }
             pending[Int(type.rawValue)].removeAll(keepingCapacity: true)
             let ids = withExtendedLifetime(batch) {
-                check.repository.blobHasher.ids(type, batch.map(\.plaintext.buffer.bytes))
+                check.repository.blobHasher.ids(type, batch.map(\.plaintext.bytes))
             }
             for (index, item) in batch.enumerated() where ids[index] != item.copy.record.id {
                 fail(item.copy, .damaged("a blob", "its content does not match its id"))

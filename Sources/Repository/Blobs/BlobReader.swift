@@ -40,6 +40,9 @@ public final class BlobReader {
         coder = BlobCoder(level: 3)
     }
 
+    /// For another thread, sharing what can be shared.
+    public func another() -> BlobReader { BlobReader(repository, shared: shared) }
+
     /// The blob's plaintext, verified. Throws `.damaged`, naming the blob and its packs, when none of its copies serves.
     public func read(_ id: BlobID, _ type: BlobType) throws -> AlignedBuffer {
         try read([id], type)[0].get()

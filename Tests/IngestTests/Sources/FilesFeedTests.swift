@@ -21,7 +21,7 @@ struct FilesFeedTests {
     @Test("A store that fails ends the snapshot while the walk is far ahead")
     func storeFails() throws {
         let fixture = try RestoreFixture()
-        for number in 0..<1500 { fixture.source.write("file-\(number)", content(number, 20_000)) }
+        for number in 0..<1500 { fixture.source.write(Array("file-\(number)".utf8), content(number, 20_000)) }
         let full = RepoError(.storeFull, "there is no room", advice: "")
         let store = FaultingStore(fixture.store) { operation in
             operation.kind == .put && operation.name.hasPrefix("packs/") ? .failBefore(full) : nil
@@ -39,7 +39,7 @@ struct FilesFeedTests {
     @Test("A snapshot that is cancelled from outside ends, however far the walk is")
     func cancelled() throws {
         let fixture = try RestoreFixture()
-        for number in 0..<600 { fixture.source.write("file-\(number)", content(number, 3000)) }
+        for number in 0..<600 { fixture.source.write(Array("file-\(number)".utf8), content(number, 3000)) }
         let description = SourceDescription(name: "files", host: "host", user: "user")
         #expect(throws: RepoError.self) {
             _ = try FilesSource(description, paths: [fixture.source.path]).run(
@@ -52,7 +52,7 @@ struct FilesFeedTests {
     func links() throws {
         let fixture = try RestoreFixture()
         let bytes = content(1, 30_000)
-        fixture.source.write("a", bytes)
+        fixture.source.write(Array("a".utf8), bytes)
         for number in 0..<300 { #expect(link(fixture.source.text("a"), fixture.source.text("b\(number)")) == 0) }
         let first = try fixture.snapshot()
         #expect(first.statistics.bytesRead == 30_000)

@@ -1,8 +1,7 @@
-import BlobEngine
 import RepoBase
-import StorageTesting
 import Testing
 
+@testable import BlobEngine
 @testable import Repository
 
 /// Blobs that lie behind one another are fetched together; what that is good for must not change what is read.

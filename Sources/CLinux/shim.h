@@ -12,6 +12,12 @@
 // Kernel ABI, include/uapi/asm-generic/fcntl.h and include/uapi/linux/fs.h; the same on x86-64 and
 // arm64. They are repeated because glibc defines them for _GNU_SOURCE only, and a Clang module cannot
 // choose that once another module has included the header.
+// O_DIRECT is the one that differs: arch/arm64/include/uapi/asm/fcntl.h.
+#if defined(__aarch64__) || defined(__arm__)
+static const int LINUX_O_DIRECT = 0200000;
+#else
+static const int LINUX_O_DIRECT = 040000;
+#endif
 static const int LINUX_O_NOATIME = 01000000;
 static const int LINUX_AT_NO_AUTOMOUNT = 0x800;
 static const int LINUX_SEEK_DATA = 3;

@@ -84,12 +84,11 @@ struct SketchBuilder: Sendable {
         while place > 0, lowest[place - 1] >= value { place -= 1 }
         if place < count, lowest[place] == value { return }
         if count < Sketch.valueCount { count += 1 } else if place == count { return }
-        var index = count - 1
-        while index > place {
-            lowest[index] = lowest[index - 1]
-            index -= 1
+        lowest.withUnsafeMutableBufferPointer { lowest in
+            let base = lowest.baseAddress! + place
+            (base + 1).update(from: base, count: count - 1 - place)
+            base.pointee = value
         }
-        lowest[place] = value
         if count == Sketch.valueCount { limit = lowest[count - 1] }
     }
 

@@ -27,11 +27,11 @@ public struct OpenedFile: ~Copyable, Sendable {
     /// As the file was when it was opened; without extended attributes until they are loaded.
     public private(set) var metadata: FileMetadata
     /// Bytes that the file occupies on disk (512 × `st_blocks`). Less than its size: it may have holes.
-    public let allocatedSize: UInt64
+    public private(set) var allocatedSize: UInt64
     public let path: [UInt8]
 
     /// Opens an entry of a directory: never a symbolic link, never waiting (a fifo in its place), without
-    /// touching its access time where that is allowed. The kernel is told that it will be read in order.
+    /// touching its access time where that is allowed. Of a large one the kernel is told that it will be read in order.
     ///
     /// - Parameters:
     ///   - directory: a descriptor, or `AT_FDCWD`.
@@ -63,8 +63,37 @@ public struct OpenedFile: ~Copyable, Sendable {
         self.path = path
         self.calls = calls
         self.accounts = accounts
-        _ = posix_fadvise(opened.number, 0, 0, POSIX_FADV_SEQUENTIAL)
+        if metadata.size > Self.beginning { _ = posix_fadvise(opened.number, 0, 0, POSIX_FADV_SEQUENTIAL) }
         descriptor = opened
+    }
+
+    /// What `fetchBeginning` fetches, in bytes: small files in whole, of others what keeps the device busy until they are read in order.
+    private static let beginning: UInt64 = 256 << 10
+
+    /// Asks the kernel to read the file's beginning from the device meanwhile (posix_fadvise).
+    public func fetchBeginning() {
+        guard metadata.size > 0 else { return }
+        _ = posix_fadvise(descriptor.number, 0, off_t(min(metadata.size, Self.beginning)), POSIX_FADV_WILLNEED)
+    }
+
+    /// Looks at the file again, as if it had been opened only now: for files that were opened some time before they are read.
+    /// Extended attributes that may be others by now are loaded again.
+    ///
+    /// - Throws: what loading attributes throws, after everything else has been taken over.
+    public mutating func refresh() throws(FileSystemError) {
+        var status = stat()
+        let result = calls.status(of: descriptor.number, into: &status)
+        guard result >= 0 else {
+            throw FileSystemError(.readAttributes, errorNumber: CInt(-result), path: path)
+        }
+        let now = FileMetadata(status, accounts: accounts)
+        allocatedSize = UInt64(max(0, status.st_blocks)) * 512
+        guard
+            now.changeTime != metadata.changeTime || now.modificationTime != metadata.modificationTime
+                || now.size != metadata.size
+        else { return }
+        metadata = now
+        try loadExtendedAttributes()
     }
 
     /// Adds the extended attributes to `metadata`.

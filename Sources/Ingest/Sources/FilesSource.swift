@@ -30,15 +30,17 @@ public struct FilesSource: Sendable {
         let parent = try SnapshotCatalog(repository).latest(source: description.name, host: description.host)
         let writer = try SnapshotWriter(repository, options: description.options, following: parent?.snapshot)
         onStart(writer)
+        let feed = FilesFeed(writer)
         do {
-            var visitor = try FilesVisitor(writer, roots: roots, parent: parent?.snapshot)
+            var visitor = try FilesVisitor(writer, feed, roots: roots, parent: parent?.snapshot)
             let walker = TreeWalker(options: walk, accounts: visitor.accounts)
             for root in roots.paths {
                 try visitor.begin(root)
                 _ = try walker.walk([root.path], visitor: &visitor)
             }
             try visitor.finish()
-            let problems = visitor.problems
+            try feed.finish()
+            let problems = feed.problems
             let result = try writer.commit { root, statistics in
                 var snapshot = Snapshot(
                     describing: description, kind: "files", time: now, root: root, statistics: statistics,
@@ -50,7 +52,9 @@ public struct FilesSource: Sendable {
             }
             return SourceOutcome(id: result.id, snapshot: result.snapshot, problems: problems)
         } catch {
+            // In this order: the feed may be waiting for the snapshot.
             writer.abandon()
+            feed.stop()
             throw error
         }
     }

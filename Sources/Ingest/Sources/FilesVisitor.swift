@@ -2,13 +2,13 @@ import Glibc
 import RepoBase
 import Repository
 
-/// Feeds a snapshot from a walk: metadata of everything, contents of what has changed.
+/// Decides about each entry of a walk: what is known from the snapshot before, and what is to be read, which it opens for the feed.
 struct FilesVisitor: TreeVisitor {
     typealias Failure = any Error
 
     private let writer: SnapshotWriter
+    private let feed: FilesFeed
     let accounts = AccountNames()
-    private(set) var problems: [SourceProblem] = []
     /// The directories of the snapshot before, one for each open directory; nil where it has none.
     private var earlier: [TreeCursor?] = []
     /// When the snapshot before began: what had not settled by then is no proof of unchanged content.
@@ -16,29 +16,18 @@ struct FilesVisitor: TreeVisitor {
     /// Names of the open directories above the roots.
     private var openAbove: [[UInt8]] = []
     private var root: RootPaths.Root?
-    /// Contents of files with several names, by device and inode.
-    private var linked: [FileIdentity: LinkedContent] = [:]
-    private let smallFile: Int
+    /// Files with several names that have not changed.
+    private var linked: [FileIdentity: TreeEntry] = [:]
 
-    private struct FileIdentity: Hashable {
-        let device: UInt64
-        let inode: UInt64
-    }
-
-    private enum LinkedContent {
-        case pending(PendingContent, TreeEntry)
-        case known(TreeEntry)
-    }
-
-    init(_ writer: SnapshotWriter, roots: RootPaths, parent: Snapshot?) throws {
+    init(_ writer: SnapshotWriter, _ feed: FilesFeed, roots: RootPaths, parent: Snapshot?) throws {
         self.writer = writer
-        smallFile = writer.smallContentSize
+        self.feed = feed
         earlierMoment = parent.flatMap { $0.started ?? $0.time } ?? FileTime(seconds: .min, nanoseconds: 0)
         var cursor: TreeCursor?
         if let parent { cursor = try? TreeCursor(parent.root, writer.reader) }
         earlier = [cursor]
         let metadata = Self.status([UInt8(ascii: "/")], accounts)
-        try writer.enterDirectory([], metadata)
+        try feed.push(.enter(name: [], metadata: metadata))
     }
 
     /// Opens the directories that lead to a root, keeping those that are open already.
@@ -47,7 +36,7 @@ struct FilesVisitor: TreeVisitor {
         var common = 0
         while common < openAbove.count, common < above.count, openAbove[common] == above[common] { common += 1 }
         while openAbove.count > common {
-            try writer.leaveDirectory()
+            try feed.push(.leave)
             earlier.removeLast()
             openAbove.removeLast()
         }
@@ -55,7 +44,7 @@ struct FilesVisitor: TreeVisitor {
         for (depth, name) in above.enumerated() {
             path += [RawPath.slash] + name
             guard depth >= common else { continue }
-            try enter(name, Self.status(path, accounts), isIncomplete: false)
+            try enter(name, Self.status(path, accounts))
             openAbove.append(name)
         }
         self.root = root
@@ -63,9 +52,9 @@ struct FilesVisitor: TreeVisitor {
 
     /// Closes what leads to the last root, and the snapshot's root.
     mutating func finish() throws {
-        for _ in openAbove { try writer.leaveDirectory() }
+        for _ in openAbove { try feed.push(.leave) }
         openAbove = []
-        try writer.leaveDirectory()
+        try feed.push(.leave)
     }
 
     private static func status(_ path: [UInt8], _ accounts: AccountNames) -> FileMetadata {
@@ -79,12 +68,12 @@ struct FilesVisitor: TreeVisitor {
             modificationTime: FileTime(seconds: 0, nanoseconds: 0), changeTime: FileTime(seconds: 0, nanoseconds: 0))
     }
 
-    private mutating func enter(_ name: [UInt8], _ metadata: FileMetadata, isIncomplete: Bool) throws {
+    private mutating func enter(_ name: [UInt8], _ metadata: FileMetadata) throws {
         let before = try lookUp(name)
         var cursor: TreeCursor?
         if let tree = before?.subtree { cursor = try? TreeCursor(tree, writer.reader) }
         earlier.append(cursor)
-        try writer.enterDirectory(name, metadata, isIncomplete: isIncomplete)
+        try feed.push(.enter(name: name, metadata: metadata))
     }
 
     /// The entry of that name in the snapshot before; a damaged tree is as good as none.
@@ -110,19 +99,17 @@ struct FilesVisitor: TreeVisitor {
     mutating func enterDirectory(_ entry: WalkedEntry) throws {
         // The file system's root is the snapshot's own.
         guard let name = name(of: entry) else { return }
-        let metadata = withAttributes(entry)
-        try enter(name, metadata, isIncomplete: false)
+        try enter(name, withAttributes(entry))
     }
 
     mutating func leaveDirectory(path: [UInt8], isComplete: Bool) throws {
         if root?.components.isEmpty == true, path == root?.path { return }
         earlier.removeLast()
-        try writer.leaveDirectory()
+        try feed.push(.leave)
     }
 
     mutating func problem(_ error: FileSystemError) throws {
-        problems.append(SourceProblem(path: error.path, message: "\(error)"))
-        writer.count { $0.errors += 1 }
+        try feed.push(.problem(SourceProblem(error)))
     }
 
     mutating func visit(_ entry: WalkedEntry) throws {
@@ -145,27 +132,28 @@ struct FilesVisitor: TreeVisitor {
     }
 
     private func add(_ entry: TreeEntry) throws {
-        writer.count { $0.otherEntries += 1 }
-        try writer.add(entry)
+        try feed.push(.add(entry, .other))
     }
 
     /// What could not be read of the attributes is a problem; the rest is kept.
-    private mutating func withAttributes(_ entry: WalkedEntry) -> FileMetadata {
+    private func withAttributes(_ entry: WalkedEntry) throws -> FileMetadata {
         var metadata = entry.metadata
-        do {
+        do throws(FileSystemError) {
             try metadata.loadExtendedAttributes(
                 of: entry.nameInDirectory, in: entry.directory, path: entry.path)
         } catch {
-            problems.append(SourceProblem(path: error.path, message: "\(error)"))
-            writer.count { $0.errors += 1 }
+            try feed.push(.problem(SourceProblem(error)))
         }
         return metadata
     }
 
     private mutating func visitFile(_ entry: WalkedEntry, _ name: [UInt8], _ before: TreeEntry?) throws {
-        let identity = FileIdentity(device: entry.metadata.device, inode: entry.metadata.inode)
-        if entry.metadata.linkCount > 1, let known = linked[identity] {
-            return try addLink(known, name)
+        let identity =
+            entry.metadata.linkCount > 1
+            ? FileIdentity(device: entry.metadata.device, inode: entry.metadata.inode) : nil
+        if let identity, var known = linked[identity] {
+            known.name = name
+            return try feed.push(.add(known, .link))
         }
         if let before, let content = before.content, !before.isIncomplete,
             entry.metadata.isUnchanged(since: before.metadata),
@@ -177,116 +165,28 @@ struct FilesVisitor: TreeVisitor {
             same.metadata.groupName = entry.metadata.groupName
             same.metadata.device = entry.metadata.device
             same.metadata.linkCount = entry.metadata.linkCount
-            writer.count { progress in
-                progress.filesUnmodified += 1
-                progress.logicalBytes += same.metadata.size
-            }
-            if entry.metadata.linkCount > 1 { linked[identity] = .known(same) }
-            return try writer.add(same)
+            if let identity { linked[identity] = same }
+            return try feed.push(.add(same, .unmodified))
         }
         do {
-            try readFile(entry, name, before, identity)
+            try open(entry, name, identity, before)
         } catch let error as FileSystemError {
             try problem(error)
         }
     }
 
-    private mutating func addLink(_ known: LinkedContent, _ name: [UInt8]) throws {
-        writer.count { $0.filesUnmodified += 1 }
-        switch known {
-        case .known(var entry):
-            entry.name = name
-            try writer.add(entry)
-        case .pending(let content, var entry):
-            entry.name = name
-            try writer.add(entry, content: content)
-        }
-    }
-
-    private mutating func readFile(
-        _ entry: WalkedEntry, _ name: [UInt8], _ before: TreeEntry?, _ identity: FileIdentity
+    /// Opens a file for the feed, and asks the kernel to fetch its beginning.
+    private func open(
+        _ entry: WalkedEntry, _ name: [UInt8], _ identity: FileIdentity?, _ before: TreeEntry?
     ) throws {
         var file = try OpenedFile(
             entry.nameInDirectory, in: entry.directory, path: entry.path, accounts: accounts)
-        do {
+        file.fetchBeginning()
+        do throws(FileSystemError) {
             try file.loadExtendedAttributes()
         } catch {
-            try problem(error)
+            try feed.push(.problem(SourceProblem(error)))
         }
-        let shape = try shape(of: &file, entry)
-        let metadata = file.metadata
-        let feed = writer.beginContent(shape, previous: before?.content)
-        var failure: FileSystemError?
-        do {
-            try FileReading.read(&file, into: feed, shape: shape, size: metadata.size)
-        } catch let error as FileSystemError {
-            failure = error
-        }
-        let size = feed.offset
-        let content = feed.finish()
-        let changes = failure == nil ? try file.finish() : []
-        if failure == nil, !changes.isDisjoint(with: [.shrunk, .grown, .modified]) {
-            problems.append(
-                SourceProblem(
-                    path: entry.path,
-                    message: "'\(RawPath.describe(entry.path))' changed while it was read; the next snapshot takes it again"))
-            writer.count { $0.errors += 1 }
-        }
-        if let failure { try problem(failure) }
-        let tree = TreeEntry(
-            name: name, metadata: metadata, payload: .file(.empty),
-            isIncomplete: failure != nil || !changes.isDisjoint(with: [.shrunk, .grown, .modified]),
-            isPageAligned: shape == .pageAligned)
-        writer.count { progress in
-            progress.logicalBytes += size
-            if before?.content == nil { progress.filesNew += 1 } else { progress.filesChanged += 1 }
-        }
-        if metadata.linkCount > 1 { linked[identity] = .pending(content, tree) }
-        try writer.add(tree, content: content)
-    }
-
-    /// Sparse files and those that change in place are cut at fixed places; a file of one chunk needs no telling.
-    private func shape(of file: inout OpenedFile, _ entry: WalkedEntry) throws -> ContentShape {
-        let size = file.metadata.size
-        guard size > UInt64(smallFile) else { return .contentDefined }
-        if file.allocatedSize < size { return .pageAligned }
-        return try withUnsafeTemporaryAllocation(
-            byteCount: ContentProfile.headerSize, alignment: 16
-        ) { buffer in
-            let count = try file.read(into: buffer, at: 0)
-            let profile = ContentProfile(
-                recognising: entry.path, clusterOffset: entry.clusterOffset,
-                header: UnsafeRawBufferPointer(rebasing: buffer[..<count]), size: size)
-            return profile == .contentDefined ? .contentDefined : .pageAligned
-        }
-    }
-}
-
-/// Reads a file's regions into a content, holes as holes.
-enum FileReading {
-    static func read(
-        _ file: inout OpenedFile, into feed: ContentFeed, shape: ContentShape, size: UInt64
-    ) throws {
-        if shape == .pageAligned, file.allocatedSize < size {
-            for region in try file.dataRegions() {
-                if region.offset > feed.offset { feed.hole(region.offset - feed.offset) }
-                let end = region.offset + region.length
-                while feed.offset < end {
-                    let limit = Int(min(UInt64(ContentFeed.segmentSize), end - feed.offset))
-                    guard try take(&file, feed, limit) > 0 else { return }
-                }
-            }
-            if feed.offset < size { feed.hole(size - feed.offset) }
-            return
-        }
-        while feed.offset < size {
-            let limit = Int(min(UInt64(ContentFeed.segmentSize), size - feed.offset))
-            guard try take(&file, feed, limit) > 0 else { return }
-        }
-    }
-
-    private static func take(_ file: inout OpenedFile, _ feed: ContentFeed, _ limit: Int) throws -> Int {
-        let offset = feed.offset
-        return try feed.read(atMost: limit) { try file.read(into: $0, at: offset) }
+        try feed.push(.read(FoundFile(file, name: name, entry, identity: identity, before: before)))
     }
 }

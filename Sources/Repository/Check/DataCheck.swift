@@ -38,12 +38,16 @@ final class DataCheck: Sendable {
         let buffer: AlignedBuffer?
         /// All blobs but deltas.
         let roots: [BlobRecord]
+        private let spare: PackBuffers
 
-        init(number: UInt32, buffer: AlignedBuffer?, roots: [BlobRecord]) {
+        init(number: UInt32, buffer: AlignedBuffer?, roots: [BlobRecord], spare: PackBuffers) {
             self.number = number
             self.buffer = buffer
             self.roots = roots
+            self.spare = spare
         }
+
+        deinit { if let buffer { spare.give(buffer) } }
     }
 
     enum Job {
@@ -69,6 +73,7 @@ final class DataCheck: Sendable {
     let numbering: PackNumbering
     let dependents: DependentDeltas
     let progress: CheckProgress
+    let packBuffers = PackBuffers()
     private let packs: [UInt32]
     private let isSelected: [Bool]
     private let threads: Int

@@ -5,7 +5,7 @@ import RepoBase
 final class DataCheckWorker {
     private struct Pending {
         let copy: PackNumbering.Copy
-        let plaintext: Plaintext
+        let plaintext: AlignedBuffer
     }
 
     /// Where a blob's sealed bytes are.
@@ -17,7 +17,6 @@ final class DataCheckWorker {
     private let check: DataCheck
     private let numbering: PackNumbering
     private let coder = BlobCoder()
-    private let pool = PlaintextPool()
     private var recent: RecentPlaintexts
     private var windows: SealedWindows
     private var openers: [UInt32: BlobOpener] = [:]
@@ -99,7 +98,7 @@ final class DataCheckWorker {
 
     /// Verifies a blob, then the deltas that wait for it.
     private func verify(_ copy: PackNumbering.Copy, _ sealed: Sealed, depth: Int) throws {
-        let plaintext: Plaintext
+        let plaintext: AlignedBuffer
         do {
             plaintext = try decode(copy, sealed, depth: depth)
         } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
@@ -108,7 +107,7 @@ final class DataCheckWorker {
         }
         let record = copy.record
         pending[Int(record.type.rawValue)].append(Pending(copy: copy, plaintext: plaintext))
-        pendingBytes += plaintext.buffer.count
+        pendingBytes += plaintext.capacity
         if pendingBytes >= Self.batchBytes || pending[Int(record.type.rawValue)].count >= Self.batchCount {
             flush()
         }
@@ -137,7 +136,7 @@ final class DataCheckWorker {
 
     // MARK: Decoding
 
-    private func decode(_ copy: PackNumbering.Copy, _ sealed: Sealed, depth: Int) throws -> Plaintext {
+    private func decode(_ copy: PackNumbering.Copy, _ sealed: Sealed, depth: Int) throws -> AlignedBuffer {
         guard depth < BlobReader.maximumChain else {
             throw RepoError.damaged("a blob", "its chain of deltas is too long")
         }
@@ -146,13 +145,14 @@ final class DataCheckWorker {
         guard BaseChoices(of: record, in: numbering.view).isUnique else { return try decodeTryingBases(copy, depth: depth) }
         let bases = try bases(of: record, depth: depth + 1)
         let opener = try opener(copy.pack)
-        let plaintext = pool.take(Int(record.rawLength))
+        let plaintext = AlignedBuffer(capacity: Int(record.rawLength))
+        plaintext.count = Int(record.rawLength)
         let into: UnsafeMutableRawPointer
         if record.encoding == .plain {
             guard record.storedLength == record.rawLength else {
                 throw RepoError.damaged("a blob", "it has two lengths")
             }
-            into = plaintext.buffer.base
+            into = plaintext.base
         } else {
             if encoded.capacity < Int(record.storedLength) {
                 encoded = AlignedBuffer(capacity: Int(record.storedLength))
@@ -171,28 +171,23 @@ final class DataCheckWorker {
             try coder.decode(
                 UnsafeRawBufferPointer(start: encoded.base, count: Int(record.storedLength)),
                 encoding: record.encoding,
-                rawLength: Int(record.rawLength), bases: bases.map(\.buffer.bytes),
-                into: plaintext.buffer.base,
+                rawLength: Int(record.rawLength), bases: bases.map(\.bytes),
+                into: plaintext.base,
                 object: "a blob")
         }
         return plaintext
     }
 
     /// Where bases are not named without doubt, the reader that tries them all does the work.
-    private func decodeTryingBases(_ copy: PackNumbering.Copy, depth: Int) throws -> Plaintext {
+    private func decodeTryingBases(_ copy: PackNumbering.Copy, depth: Int) throws -> AlignedBuffer {
         let pack = numbering.packs[Int(copy.pack)].id
         let location = numbering.view.locations(of: copy.record.id).first { $0.pack.id == pack && $0.record == copy.record }
         guard let location else { throw RepoError.damaged("a blob", "its pack and the index differ about it") }
-        let content = try ambiguous.decode(location, depth: depth)
-        let plaintext = pool.take(content.count)
-        withExtendedLifetime(content) {
-            UnsafeMutableRawBufferPointer(start: plaintext.buffer.base, count: content.count).copyMemory(from: content.bytes)
-        }
-        return plaintext
+        return try ambiguous.decode(location, depth: depth)
     }
 
-    private func bases(of record: BlobRecord, depth: Int) throws -> [Plaintext] {
-        var bases: [Plaintext] = []
+    private func bases(of record: BlobRecord, depth: Int) throws -> [AlignedBuffer] {
+        var bases: [AlignedBuffer] = []
         for position in 0..<record.bases.count {
             let prefix = record.bases[position]
             if let known = recent.find(prefix, record.type) {
@@ -200,7 +195,7 @@ final class DataCheckWorker {
                 continue
             }
             var failure = RepoError(.notFound, "a base of its delta is missing")
-            var found: Plaintext?
+            var found: AlignedBuffer?
             for copy in numbering.baseCopies(prefix) where copy.record.type == record.type {
                 do {
                     found = try decode(copy, .store, depth: depth)
@@ -239,7 +234,7 @@ final class DataCheckWorker {
             guard !batch.isEmpty else { continue }
             pending[Int(type.rawValue)].removeAll(keepingCapacity: true)
             let ids = withExtendedLifetime(batch) {
-                check.repository.blobHasher.ids(type, batch.map(\.plaintext.buffer.bytes))
+                check.repository.blobHasher.ids(type, batch.map(\.plaintext.bytes))
             }
             for (index, item) in batch.enumerated() where ids[index] != item.copy.record.id {
                 fail(item.copy, .damaged("a blob", "its content does not match its id"))

@@ -52,7 +52,7 @@ struct PackLoader {
             values.packsVerified += 1
             values.bytesRead += object.size
         }
-        return DataCheck.LoadedPack(number: number, buffer: buffer, roots: roots)
+        return DataCheck.LoadedPack(number: number, buffer: buffer, roots: roots, spare: check.packBuffers)
     }
 
     /// Hashes the object, and keeps it unless it is too large.
@@ -61,7 +61,7 @@ struct PackLoader {
     ) throws -> AlignedBuffer? {
         let store = check.repository.store
         let isHeld = size <= UInt64(DataCheck.memoryLimitOfPack)
-        let buffer = AlignedBuffer(capacity: isHeld ? Int(size) : Self.piece)
+        let buffer = isHeld ? check.packBuffers.take(Int(size)) : AlignedBuffer(capacity: Self.piece)
         var hasher = ObjectHasher()
         if isHeld {
             buffer.count = try store.read(

@@ -31,7 +31,8 @@ struct ScanJob: Sendable {
 
 /// Collects chunks until they make a batch worth a worker's turn: hashing runs over many chunks side by side.
 final class ChunkBatcher: Sendable {
-    static let maximumCount = 32
+    /// Small files fill the lanes of the hash only when there are many of them.
+    static let maximumCount = 256
     static let maximumBytes = 4 << 20
 
     private struct State {
@@ -83,13 +84,22 @@ final class JobQueue: Sendable {
         }
     }
 
-    func pop() -> PipelineJob? {
+    /// Waits for work; nil when there will be none. `willWait` runs unlocked before the wait: a worker that has cut chunks hands over the
+    /// batch they are in, for nobody else may, and whoever waits for their content or their space would wait for ever.
+    func pop(willWait: () -> Void) -> PipelineJob? {
+        if let job = state.withLock({ Self.next(&$0) }) { return job }
+        willWait()
         let job: PipelineJob?? = state.wait { state -> PipelineJob?? in
-            if !state.chunks.isEmpty { return .some(.chunks(state.chunks.removeFirst())) }
-            if !state.scans.isEmpty { return .some(.scan(state.scans.removeFirst())) }
+            if let job = Self.next(&state) { return .some(job) }
             return state.isClosed ? .some(nil) : nil
         }
         return job ?? nil
+    }
+
+    private static func next(_ state: inout State) -> PipelineJob? {
+        if !state.chunks.isEmpty { return .chunks(state.chunks.removeFirst()) }
+        if !state.scans.isEmpty { return .scan(state.scans.removeFirst()) }
+        return nil
     }
 
     func close() { state.update { $0.isClosed = true } }

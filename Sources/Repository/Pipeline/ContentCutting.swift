@@ -31,7 +31,9 @@ final class ContentCutting: Sendable {
         state = Monitor(State(cutter: ChunkCutter(profile: profile)))
     }
 
-    func deposit(_ job: ScanJob, _ candidates: sending CandidateBuffer) {
+    /// Returns the candidates that were cut by and are of no more use, for the next scans.
+    func deposit(_ job: ScanJob, _ candidates: CandidateBuffer) -> [CandidateBuffer] {
+        var used: [CandidateBuffer] = []
         let isEnded = state.withLock { state in
             state.waiting[job.ordinal] = Scanned(
                 candidates: candidates, length: job.length, isLast: job.isLast)
@@ -49,13 +51,12 @@ final class ContentCutting: Sendable {
                     offset += UInt64(chunk.length)
                 }
                 state.offset = offset
+                used.append(scanned.candidates)
                 if scanned.isLast { return true }
             }
             return false
         }
-        guard isEnded else { return }
-        content.end()
-        // Whoever waits for this content waits for its last chunks: they must not sit in an unfinished batch.
-        batcher.flush()
+        if isEnded { content.end() }
+        return used
     }
 }

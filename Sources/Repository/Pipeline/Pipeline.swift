@@ -5,7 +5,12 @@ import RepoBase
 ///
 /// Bounds: the ring holds what is read and not stored; a batch has at most 4 MiB of chunks and one more; two full packs wait for the store.
 final class Pipeline: Sendable {
-    static let ringCapacity = 32 << 20
+    /// A batch for each worker, and 8 MiB to be read, scanned and gathered meanwhile. No more: what the kernel copies in should still be in
+    /// the third-level cache when it is scanned, hashed and encoded.
+    static func ringCapacity(threads: Int) -> Int { min(64 << 20, (8 << 20) + threads * ChunkBatcher.maximumBytes) }
+
+
+    private static let spareCandidatesLimit = 16
 
     let ring: MirroredRing
     let sink: BlobSink
@@ -17,11 +22,13 @@ final class Pipeline: Sendable {
     private let gear: GearTable
     private let failed = Monitor<RepoError?>(nil)
     private let workers = Monitor<[WorkerThread]>([])
+    /// Candidates' memory between segments: fresh memory would cost more than the scan's own writes.
+    private let spareCandidates = Monitor<[CandidateBuffer]>([])
 
     init(
         _ repository: OpenRepository, compressionLevel: Int32, threads: Int, remembered: RememberedBlobs? = nil
     ) throws {
-        ring = try MirroredRing(capacity: Self.ringCapacity)
+        ring = try MirroredRing(capacity: Self.ringCapacity(threads: max(1, threads)))
         sink = BlobSink(repository, compressionLevel: compressionLevel, remembered: remembered)
         batcher = ChunkBatcher(queue)
         chunkProfile = repository.chunkProfile
@@ -60,7 +67,7 @@ final class Pipeline: Sendable {
 
     private func run() {
         let lane = sink.makeLane()
-        while let job = queue.pop() {
+        while let job = queue.pop(willWait: batcher.flush) {
             switch job {
             case .scan(let scan): self.scan(scan)
             case .chunks(let chunks): store(chunks, lane)
@@ -69,12 +76,18 @@ final class Pipeline: Sendable {
     }
 
     private func scan(_ job: ScanJob) {
-        var candidates = CandidateBuffer()
+        var candidates = spareCandidates.withLock { $0.popLast() } ?? CandidateBuffer()
         // From the bytes before on: they are contiguous with the segment, also where it begins the ring anew.
         let before = ring.pointer(at: job.position - UInt64(job.before))
         let base = (before + job.before).assumingMemoryBound(to: UInt8.self)
         CandidateScanner.scan(gear, base: base, count: job.length, before: job.before, into: &candidates)
-        job.cutting.deposit(job, candidates)
+        let used = job.cutting.deposit(job, candidates)
+        spareCandidates.withLock { spare in
+            for var buffer in used where spare.count < Self.spareCandidatesLimit {
+                buffer.removeAll()
+                spare.append(buffer)
+            }
+        }
     }
 
     private func store(_ jobs: [ChunkJob], _ lane: BlobSink.Lane) {

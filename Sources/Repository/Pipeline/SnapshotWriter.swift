@@ -16,7 +16,8 @@ public struct SnapshotOptions: Sendable {
     public init() {}
 }
 
-/// Writes one snapshot: a source's thread feeds it directories, entries and contents in depth-first order, names ascending.
+/// Writes one snapshot: a source's thread feeds it directories, entries and contents in depth-first order, names ascending. Another may
+/// ask it `isComplete` meanwhile.
 ///
 /// Nothing is visible until `commit`, whose last object is the snapshot itself: before that nothing happened, and what was stored is found by the next
 /// snapshot or by the collector. Whoever does not commit must `abandon`.
@@ -29,7 +30,7 @@ public final class SnapshotWriter {
     private let phase = Monitor(SnapshotPhase.running)
     private var keptContents = 0
     private let cancellation = Monitor<[@Sendable () -> Void]>([])
-    /// For reading the snapshot before, on the source's thread.
+    /// For reading the snapshot before, on the thread that calls `isComplete`: not always the one that feeds.
     public let reader: BlobReader
 
     /// For a writer key.
@@ -86,7 +87,8 @@ public final class SnapshotWriter {
         _ shape: ContentShape, previous: Content?, inspection: (any ContentInspection)? = nil
     ) -> ContentFeed {
         ContentFeed(
-            pipeline, shape: shape, previous: previous.flatMap { PreviousContent.load($0, reader) }, inspection: inspection)
+            pipeline, shape: shape, previous: previous.flatMap { PreviousContent.load($0, contentReader) },
+            inspection: inspection)
     }
 
     /// Keeps a content that is stored before its place in the tree comes: for sources whose order is not the tree's. Returns its
@@ -103,6 +105,9 @@ public final class SnapshotWriter {
         precondition(number >= 0 && number < keptContents)
         try assembler.push(.keptEntry(entry, number))
     }
+
+    /// Of the thread that feeds contents; the one that looks for what is unchanged may be another.
+    private lazy var contentReader = reader.another()
 
     /// Whether every blob of an earlier content is still there, so that a file that has not changed need not be read.
     public func isComplete(_ content: Content) throws -> Bool {

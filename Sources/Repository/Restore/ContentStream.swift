@@ -10,15 +10,15 @@ public struct ContentStream {
     private let threads: Int
     private let readAhead: Int
 
-    /// Chunks verified side by side: twice the widest hash kernel.
-    private static let batchLimit = 16
-    private static let batchBytes = 2 << 20
+    /// Chunks verified side by side: twice the widest hash kernel, so that its lanes stay full though chunks differ in length.
+    private static let batchLimit = 32
+    private static let batchBytes = 4 << 20
     private static let pendingLimit = 256
 
     /// - Parameters:
     ///   - threads: that decode; the caller's own comes on top.
     ///   - readAhead: bytes decoded or being decoded and not delivered.
-    public init(_ repository: OpenRepository, threads: Int = availableProcessors(), readAhead: Int = 16 << 20) {
+    public init(_ repository: OpenRepository, threads: Int = availableProcessors(), readAhead: Int = 24 << 20) {
         self.repository = repository
         self.threads = max(1, threads)
         self.readAhead = readAhead

@@ -53,12 +53,7 @@ extension LocalStore {
     /// Writes, synchronises and closes.
     private func fill(_ descriptor: CInt, _ bytes: UnsafeRawBufferPointer, _ key: StoreKey) throws {
         do {
-            var rest = bytes
-            while !rest.isEmpty {
-                let written = calls.write(descriptor, rest)
-                guard written >= 0 else { throw failure(.store(key), .write, written) }
-                rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-            }
+            try write(bytes, to: descriptor, key)
             let synchronised = synchronises ? calls.synchronise(descriptor) : 0
             guard synchronised >= 0 else { throw failure(.store(key), .fsync, synchronised) }
         } catch {
@@ -69,6 +64,45 @@ extension LocalStore {
         let closed = calls.close(descriptor)
         guard closed >= 0 else { throw failure(.store(key), .close, closed) }
     }
+
+    /// Past the page cache where that is wanted and works: in whole blocks from a block's beginning in memory. What is left over, and
+    /// everything where the file system refuses (`EINVAL`), goes through it.
+    private func write(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt, _ key: StoreKey) throws {
+        var isDirect = bypassesCache(bytes) && calls.setDirect(descriptor, true) >= 0
+        var rest = bytes
+        while !rest.isEmpty {
+            if isDirect, rest.count < Self.block || Int(bitPattern: rest.baseAddress) % Self.block != 0 {
+                isDirect = false
+                let changed = calls.setDirect(descriptor, false)
+                guard changed >= 0 else { throw failure(.store(key), .write, changed) }
+            }
+            let piece = isDirect ? UnsafeRawBufferPointer(rebasing: rest[..<(rest.count / Self.block * Self.block)]) : rest
+            let written = calls.write(descriptor, piece)
+            if isDirect, written == -Int(EINVAL) {
+                isDirect = false
+                let changed = calls.setDirect(descriptor, false)
+                guard changed >= 0 else { throw failure(.store(key), .write, changed) }
+                continue
+            }
+            guard written >= 0 else { throw failure(.store(key), .write, written) }
+            rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+        }
+    }
+
+    /// True for large objects, once so many bytes were stored that keeping more of them in memory would push out what other programs
+    /// work with: a backup is not read again soon (docs/adr/0013-writes-past-the-page-cache.md). Counts the others.
+    func bypassesCache(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard synchronises, bytes.count >= Self.directMinimum, Int(bitPattern: bytes.baseAddress) % Self.block == 0 else { return false }
+        return cachedBytes.withLock { cached in
+            guard cached < cachedLimit else { return true }
+            cached += bytes.count
+            return false
+        }
+    }
+
+    /// What O_DIRECT asks for on nearly every device (open(2), NOTES); others refuse.
+    private static let block = 4096
+    private static let directMinimum = 1 << 20
 
     private func publish(_ temporary: String, as key: StoreKey, _ mode: PutMode) throws {
         let target = key.description

@@ -20,6 +20,9 @@ public final class LocalStore: Store {
     let opened = OpenedObjects()
     /// Whether the file system was found unable to rename without replacing, so that link(2) must do.
     let needsLinks = Monitor(false)
+    /// Bytes of large objects that may be put through the page cache, and how many were.
+    let cachedLimit: Int
+    let cachedBytes = Monitor(0)
 
     /// Opens a directory.
     /// - Parameters:
@@ -37,10 +40,13 @@ public final class LocalStore: Store {
 
     /// - Parameter synchronises: false where losing objects in a crash of the machine costs nothing but time,
     ///   as in a cache that verifies what it reads.
+    /// - Parameter cachedLimit: in bytes; large objects beyond go past the page cache.
     init(
-        path: String, mustExist: Bool, clock: StoreClock, calls: LocalStoreCalls, synchronises: Bool
+        path: String, mustExist: Bool, clock: StoreClock, calls: LocalStoreCalls, synchronises: Bool,
+        cachedLimit: Int = 256 << 20
     ) throws {
         self.synchronises = synchronises
+        self.cachedLimit = cachedLimit
         location = StoreDirectory.trimmed(path)
         self.clock = clock
         self.calls = calls

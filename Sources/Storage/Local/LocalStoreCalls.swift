@@ -63,6 +63,14 @@ public struct LocalStoreCalls: Sendable {
         perform(.write, "", count: bytes.count) { Glibc.write(descriptor, bytes.baseAddress!, $0) }
     }
 
+    /// fcntl(2): sets or clears `O_DIRECT`. Not every file system has it (`EINVAL`).
+    func setDirect(_ descriptor: CInt, _ isDirect: Bool) -> Int {
+        let flags = fcntl(descriptor, F_GETFL)
+        guard flags >= 0 else { return -Int(errno) }
+        let wanted = isDirect ? flags | LINUX_O_DIRECT : flags & ~LINUX_O_DIRECT
+        return fcntl(descriptor, F_SETFL, wanted) == 0 ? 0 : -Int(errno)
+    }
+
     /// fsync(2). `path` names a directory; it is empty for a file.
     func synchronise(_ descriptor: CInt, _ path: String = "") -> Int {
         perform(.fsync, path) { _ in Int(fsync(descriptor)) }

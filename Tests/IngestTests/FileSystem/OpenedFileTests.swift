@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import RepoBase
 import Testing
@@ -49,6 +50,20 @@ import Testing
         _ = try read(&file, 9)
         truncate(work.text("f"), 9)
         #expect(try file.finish().contains(.shrunk))
+    }
+
+    @Test func isAfterARefreshAsIfItHadBeenOpenedThen() throws {
+        let work = try TemporaryDirectory()
+        work.write("f", "content")
+        var file = try opened(work, "f")
+        file.fetchBeginning()
+        truncate(work.text("f"), 9)
+        lsetxattr(work.text("f"), "user.added", "v", 1, 0)
+        try file.refresh()
+        #expect(file.metadata.size == 9)
+        #expect(file.metadata.extendedAttributes.map(\.name) == [Array("user.added".utf8)])
+        #expect(try read(&file, 100) == Array("content".utf8) + [0, 0])
+        #expect(try file.finish() == [])
     }
 
     @Test func doesNotWaitForAFifoNorFollowALink() throws {

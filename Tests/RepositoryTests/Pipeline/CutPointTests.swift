@@ -12,7 +12,7 @@ import Testing
         let world = try CheckedRepository()
         defer { world.remove() }
         let repository = try world.open()
-        let count = Pipeline.ringCapacity * 2 + 12_345
+        let count = Pipeline.ringCapacity(threads: 4) * 2 + 12_345
         let input = Self.bytes(count)
 
         var options = SnapshotOptions()

@@ -61,6 +61,8 @@ public final class MemoryStore: Store {
         for object in found { try body(object) }
     }
 
+    public func makeDurable(_ key: StoreKey) throws {}
+
     public func delete(_ key: StoreKey) throws {
         objects.withLock { _ = $0.removeValue(forKey: key) }
     }

@@ -50,6 +50,21 @@ public final class CountingStore: Store {
         }
     }
 
+    public func listKeys(_ prefix: String, _ body: (StoreKey) throws -> Void) throws {
+        count(.listKeys)
+        try base.listKeys(prefix, body)
+    }
+
+    public func folders(in folder: String) throws -> [String] {
+        count(.folders)
+        return try base.folders(in: folder)
+    }
+
+    public func makeDurable(_ key: StoreKey) throws {
+        count(.makeDurable)
+        try base.makeDurable(key)
+    }
+
     public func delete(_ key: StoreKey) throws {
         count(.delete)
         try base.delete(key)

@@ -106,6 +106,23 @@ public final class FaultingStore: Store {
         }
     }
 
+    public func listKeys(_ prefix: String, _ body: (StoreKey) throws -> Void) throws {
+        try perform(.listKeys, prefix) {
+            try base.listKeys(prefix) { key in
+                guard !isDead else { throw ProcessDied() }
+                try body(key)
+            }
+        }
+    }
+
+    public func folders(in folder: String) throws -> [String] {
+        try perform(.folders, folder) { try base.folders(in: folder) }
+    }
+
+    public func makeDurable(_ key: StoreKey) throws {
+        try perform(.makeDurable, key.description) { try base.makeDurable(key) }
+    }
+
     public func delete(_ key: StoreKey) throws {
         try perform(.delete, key.description) { try base.delete(key) }
     }

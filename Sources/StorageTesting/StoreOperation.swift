@@ -1,7 +1,7 @@
 /// One call on a store.
 public struct StoreOperation: Hashable, Sendable, CustomStringConvertible {
     public enum Kind: String, Hashable, Sendable, CaseIterable {
-        case put, read, stat, list, delete
+        case put, read, stat, list, listKeys, folders, makeDurable, delete
     }
 
     public let kind: Kind

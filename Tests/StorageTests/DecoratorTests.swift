@@ -106,6 +106,7 @@ struct RetryingStoreTests {
                 try base.read(key, at: offset, into: buffer)
             }
             func stat(_ key: StoreKey) throws -> StoredObject? { try base.stat(key) }
+            func makeDurable(_ key: StoreKey) throws { try base.makeDurable(key) }
             func delete(_ key: StoreKey) throws { try base.delete(key) }
             func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws {
                 let listing = listings.withLock { count in

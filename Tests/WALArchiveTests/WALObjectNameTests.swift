@@ -24,6 +24,7 @@ struct WALObjectNameTests {
     @Test("the key holds the system and the timeline")
     func key() {
         let name = WALObjectName.file(.segment(name: "000000020000000A000000FE"))
-        #expect("\(name.key(systemIdentifier: 7123))" == "wal/7123/00000002/000000020000000A000000FE")
+        #expect("\(name.key(systemIdentifier: 7123))" == "wal/7123/00000002/0000000A/000000020000000A000000FE")
+        #expect("\(WALObjectName("00000002.history")!.key(systemIdentifier: 7123))" == "wal/7123/00000002/00000002.history")
     }
 }

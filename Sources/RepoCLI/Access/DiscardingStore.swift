@@ -29,5 +29,11 @@ struct DiscardingStore: Store {
 
     func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws { try base.list(prefix, body) }
 
+    func listKeys(_ prefix: String, _ body: (StoreKey) throws -> Void) throws { try base.listKeys(prefix, body) }
+
+    func folders(in folder: String) throws -> [String] { try base.folders(in: folder) }
+
+    func makeDurable(_ key: StoreKey) throws {}
+
     func delete(_ key: StoreKey) throws { sizes.withLock { _ = $0.removeValue(forKey: key) } }
 }

@@ -8,9 +8,14 @@ protocol RepoSubcommand: ParsableCommand {
 
     /// Returns the exit status; throws what `CommandRunner` reports.
     func run(_ context: CommandContext) throws -> Int32
+
+    /// For commands whose exit statuses another program gives a meaning of its own.
+    func exitStatus(of error: RepoError) -> Int32
 }
 
 extension RepoSubcommand {
+    func exitStatus(of error: RepoError) -> Int32 { error.code.exitStatus }
+
     /// Commands are run by `CommandRunner`, which calls `run(_:)`.
     mutating func run() throws { throw CleanExit.helpRequest(self) }
 }
@@ -21,10 +26,12 @@ struct CommandRunner {
 
     func run(_ arguments: [String]) -> Int32 {
         var command: any ParsableCommand
+        let moved = LeadingOptions.moved(arguments)
         do {
-            command = try RepoCommand.parseAsRoot(LeadingOptions.moved(arguments))
+            command = try RepoCommand.parseAsRoot(moved)
         } catch {
-            return parsingFailed(error, wantsJSON: arguments.contains("--json"))
+            let status = parsingFailed(error, wantsJSON: arguments.contains("--json"))
+            return status != ExitStatus.done && moved.starts(with: WALGetCommand.arguments) ? ExitStatus.notTheEndOfTheLog : status
         }
         guard let command = command as? any RepoSubcommand else {
             // Help and groups that were named without a subcommand.
@@ -34,7 +41,7 @@ struct CommandRunner {
         do {
             return try command.run(CommandContext(console: console, options: command.global))
         } catch {
-            return report(error, asJSON: command.global.json)
+            return report(error, asJSON: command.global.json) { command.exitStatus(of: $0) }
         }
     }
 
@@ -54,7 +61,7 @@ struct CommandRunner {
     }
 
     /// Prints what failed and what to do next, and returns the exit status that belongs to it.
-    func report(_ error: any Error, asJSON: Bool) -> Int32 {
+    func report(_ error: any Error, asJSON: Bool, exitStatus: (RepoError) -> Int32 = { $0.code.exitStatus }) -> Int32 {
         if error is Console.ReaderGone { return ExitStatus.readerGone }
         if let code = error as? ExitCode { return code.rawValue }
         let error = RepoError(reporting: error)
@@ -64,7 +71,7 @@ struct CommandRunner {
             console.note("\(console.name) \(error.message)")
             if !error.advice.isEmpty { console.note(error.advice) }
         }
-        return error.code.exitStatus
+        return exitStatus(error)
     }
 }
 

@@ -102,6 +102,12 @@ public final class CachingStore: Store {
         for key in gone { forget(key) }
     }
 
+    public func listKeys(_ prefix: String, _ body: (StoreKey) throws -> Void) throws { try base.listKeys(prefix, body) }
+
+    public func folders(in folder: String) throws -> [String] { try base.folders(in: folder) }
+
+    public func makeDurable(_ key: StoreKey) throws { try base.makeDurable(key) }
+
     private func isCacheable(_ key: StoreKey) -> Bool {
         prefixes.contains { key.description.utf8.starts(with: $0.utf8) }
     }

@@ -80,6 +80,17 @@ public struct RetryingStore: Store {
         if let refusal { throw refusal }
     }
 
+    public func listKeys(_ prefix: String, _ body: (StoreKey) throws -> Void) throws {
+        // Told when all are known: a set of them would be kept in any case.
+        var keys: Set<StoreKey> = []
+        try retrying { try base.listKeys(prefix) { keys.insert($0) } }
+        for key in keys { try body(key) }
+    }
+
+    public func folders(in folder: String) throws -> [String] { try retrying { try base.folders(in: folder) } }
+
+    public func makeDurable(_ key: StoreKey) throws { try retrying { try base.makeDurable(key) } }
+
     public func delete(_ key: StoreKey) throws {
         try retrying { try base.delete(key) }
     }

@@ -41,6 +41,12 @@ public struct ThrottledStore: Store {
         try base.list(prefix, body)
     }
 
+    public func listKeys(_ prefix: String, _ body: (StoreKey) throws -> Void) throws { try base.listKeys(prefix, body) }
+
+    public func folders(in folder: String) throws -> [String] { try base.folders(in: folder) }
+
+    public func makeDurable(_ key: StoreKey) throws { try base.makeDurable(key) }
+
     public func delete(_ key: StoreKey) throws { try base.delete(key) }
 }
 

@@ -19,6 +19,19 @@ extension LocalStore {
     /// Walks the directories that can hold such keys. Costs one fstatat(2) an object; the names of one
     /// directory at a time are held in memory, so `body` may call the store.
     public func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws {
+        try list(prefix, .objects) { found in
+            if case .object(let object) = found { try body(object) }
+        }
+    }
+
+    /// As `list`, but for file systems that tell in a directory what its entries are: those cost no call an object.
+    public func listKeys(_ prefix: String, _ body: (StoreKey) throws -> Void) throws {
+        try list(prefix, .keys) { found in
+            if case .key(let key) = found { try body(key) }
+        }
+    }
+
+    private func list(_ prefix: String, _ sought: Sought, _ visit: (Found) throws -> Void) throws {
         let directory = StoreDirectory.parent(of: prefix)
         // A prefix that no key begins with must not lead out of the store's directory.
         guard directory.isEmpty ? !prefix.hasPrefix("/") : StoreKey(checking: directory) != nil else {
@@ -26,15 +39,31 @@ extension LocalStore {
         }
         try ensurePresent(.list(directory))
         let begin = prefix.utf8.dropFirst(directory.isEmpty ? 0 : directory.utf8.count + 1)
-        try walk(directory, namesBeginning: Substring(begin), withStrays: false) { found in
-            if case .object(let object) = found { try body(object) }
+        try walk(directory, namesBeginning: Substring(begin), sought, visit)
+    }
+
+    /// Reads one directory. Empty folders are named too.
+    public func folders(in folder: String) throws -> [String] {
+        guard folder.isEmpty || StoreKey(checking: folder) != nil else { return [] }
+        try ensurePresent(.list(folder))
+        var names: [String] = []
+        for entry in try entries(of: folder) {
+            let path = folder.isEmpty ? entry.name : "\(folder)/\(entry.name)"
+            guard StoreKey(checking: path) != nil else { continue }
+            var isDirectory = entry.isDirectory
+            if isDirectory == nil {
+                var status = Glibc.stat()
+                isDirectory = calls.status(path, in: root.descriptor, into: &status) >= 0 && status.isDirectory
+            }
+            if isDirectory == true { names.append(entry.name) }
         }
+        return names
     }
 
     /// Calls `body` for everything in the directory that is no object: unfinished puts and files of others.
     public func strays(_ body: (Stray) throws -> Void) throws {
         try ensurePresent(.list(""))
-        try walk("", namesBeginning: "", withStrays: true) { found in
+        try walk("", namesBeginning: "", .strays) { found in
             if case .stray(let stray) = found { try body(stray) }
         }
     }
@@ -56,21 +85,30 @@ extension LocalStore {
         return count
     }
 
+    private enum Sought {
+        case objects, keys, strays
+    }
+
     private enum Found {
         case object(StoredObject)
+        case key(StoreKey)
         case stray(Stray)
     }
 
     private func walk(
-        _ directory: String, namesBeginning begin: Substring, withStrays: Bool,
-        _ visit: (Found) throws -> Void
+        _ directory: String, namesBeginning begin: Substring, _ sought: Sought, _ visit: (Found) throws -> Void
     ) throws {
+        let withStrays = sought == .strays
         for entry in try entries(of: directory) where entry.name.utf8.starts(with: begin.utf8) {
             let path = directory.isEmpty ? entry.name : "\(directory)/\(entry.name)"
             let key = StoreKey(checking: path)
             if key == nil, !withStrays { continue }
             if key != nil, entry.isDirectory == true {
-                try walk(path, namesBeginning: "", withStrays: withStrays, visit)
+                try walk(path, namesBeginning: "", sought, visit)
+                continue
+            }
+            if sought == .keys, let key, entry.isRegularFile {
+                try visit(.key(key))
                 continue
             }
             var status = Glibc.stat()
@@ -78,9 +116,9 @@ extension LocalStore {
             if result < 0 {
                 guard isAbsence(result) else { throw failure(.inspect(path), .stat, result) }
             } else if let key, status.isDirectory {
-                try walk(key.description, namesBeginning: "", withStrays: withStrays, visit)
+                try walk(key.description, namesBeginning: "", sought, visit)
             } else if let key, status.isRegularFile {
-                try visit(.object(StoredObject(key: key, status: status)))
+                try visit(sought == .keys ? .key(key) : .object(StoredObject(key: key, status: status)))
             } else if withStrays {
                 try visit(.stray(Stray(path: path, name: entry.name, status: status)))
             }

@@ -153,6 +153,18 @@ extension LocalStore {
         root.remember(directory)
     }
 
+    /// A file gets its name after its content was synchronised, so what may be missing are its name and those of its directories: one
+    /// fsync(2) each, once a process for the latter.
+    public func makeDurable(_ key: StoreKey) throws {
+        var directory = StoreDirectory.parent(of: key.description)
+        try synchroniseDirectory(directory, .store(key), mayBeAbsent: true)
+        while !directory.isEmpty, !root.isDurable(directory) {
+            let parent = StoreDirectory.parent(of: directory)
+            try synchroniseDirectory(parent, .store(key), mayBeAbsent: true)
+            directory = parent
+        }
+    }
+
     /// fsync(2) of a directory. File systems that have no such operation say EINVAL; they order names on
     /// their own.
     func synchroniseDirectory(

@@ -156,11 +156,14 @@ struct DirectoryEntry {
     let name: String
     /// Nil where only stat(2) can tell: symbolic links, and file systems that do not say.
     let isDirectory: Bool?
+    /// False where only stat(2) can tell, too.
+    let isRegularFile: Bool
 
     init(_ record: UnsafeMutablePointer<dirent>) {
         let offset = MemoryLayout<dirent>.offset(of: \.d_name)!
         let bytes = UnsafeRawPointer(record) + offset
         name = String(cString: bytes.assumingMemoryBound(to: CChar.self))
+        isRegularFile = Int(record.pointee.d_type) == Int(DT_REG)
         isDirectory =
             switch Int(record.pointee.d_type) {
             case Int(DT_DIR): true

@@ -93,6 +93,7 @@ private final class SteppedStore: Store {
         try base.list(prefix, body)
     }
 
+    func makeDurable(_ key: StoreKey) throws { try base.makeDurable(key) }
     func delete(_ key: StoreKey) throws {
         pass()
         try base.delete(key)

@@ -284,5 +284,6 @@ private final class InterposedStore: Store {
 
     func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws { try base.list(prefix, body) }
 
+    func makeDurable(_ key: StoreKey) throws { try base.makeDurable(key) }
     func delete(_ key: StoreKey) throws { try base.delete(key) }
 }

@@ -1,7 +1,7 @@
 public import PostgresFormats
 public import Storage
 
-/// The names of the log's objects: `wal/<system identifier>/<timeline>/<file>` (format.md, 12.1).
+/// The names of the log's objects: `wal/<system identifier>/<timeline>/<log>/<file>` (format.md, 12.1).
 public enum WALObjectName: Hashable, Sendable {
     /// One file under the name that PostgreSQL gives it.
     case file(ArchivedFile)
@@ -53,11 +53,38 @@ public enum WALObjectName: Hashable, Sendable {
     }
 
     public func key(systemIdentifier: UInt64) -> StoreKey {
-        StoreKey(Self.folder(systemIdentifier: systemIdentifier, timeline: timeline) + name)
+        var folder = Self.folder(systemIdentifier: systemIdentifier, timeline: timeline)
+        if let segment { folder += Self.log(of: segment) + "/" }
+        return StoreKey(folder + name)
+    }
+
+    /// The first segment whose name it holds; nil for histories.
+    public var segment: String? {
+        switch self {
+        case .file(.segment(let name)), .file(.partial(let name)), .batch(let name, _), .received(let name, _): name
+        case .file(.backupHistory(let name)): String(name.prefix(24))
+        case .file(.history): nil
+        }
     }
 
     /// What the keys of one timeline begin with.
     public static func folder(systemIdentifier: UInt64, timeline: UInt32) -> String {
         "\(prefix)\(systemIdentifier)/\(WALSegment.hexadecimal(timeline))/"
+    }
+
+    /// What the keys begin with of everything that shares the first 16 digits with a segment: 256 segments of 16 MiB, 4,096 of 1 MiB.
+    public static func logFolder(systemIdentifier: UInt64, segment: String) -> String {
+        folder(systemIdentifier: systemIdentifier, timeline: UInt32(segment.prefix(8), radix: 16) ?? 0) + log(of: segment) + "/"
+    }
+
+    private static func log(of segment: String) -> Substring { segment.dropFirst(8).prefix(8) }
+
+    /// The name that a key holds, and of which system; nil for what is no object of the log.
+    public static func parse(_ key: StoreKey) -> (systemIdentifier: UInt64, name: WALObjectName)? {
+        let parts = key.description.split(separator: "/")
+        guard (4...5).contains(parts.count), parts[0] == "wal", let system = UInt64(parts[1]), let last = parts.last,
+            let name = WALObjectName(String(last)), name.key(systemIdentifier: system) == key
+        else { return nil }
+        return (system, name)
     }
 }

@@ -1,0 +1,42 @@
+import ArgumentParser
+import RepoBase
+import WALArchive
+
+struct WALGetCommand: RepoSubcommand {
+    static let configuration = CommandConfiguration(
+        commandName: "get",
+        abstract: "Bring a file of the log back.",
+        discussion: """
+            For restore_command. Exit statuses are those that PostgreSQL acts upon: 0 the file is there; 1 the archive \
+            does not have it, which ends recovery or lets a standby look elsewhere; 126 anything else, such as a \
+            repository that cannot be reached, which stops recovery before it could end too early.
+
+            Examples:
+              restore_command = 'repo wal get %f %p'
+            """)
+
+    @Argument(help: ArgumentHelp("The file's name, as %f gives it.", valueName: "name")) var name: String
+    @Argument(help: ArgumentHelp("Where to put it, as %p gives it.", valueName: "path")) var destination: String
+    @OptionGroup(title: "The cluster") var cluster: ClusterArguments
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    static let arguments = ["wal", "get"]
+
+    func run(_ context: CommandContext) throws -> Int32 {
+        var options = WALGet.Options()
+        options.systemIdentifier = cluster.systemIdentifier
+        options.dataDirectory = cluster.dataDirectory
+        switch try WALGet(WALArchive(try context.openRepository()), options: options).get(name, to: destination) {
+        case .delivered: return ExitStatus.done
+        case .deliveredPart:
+            context.note("\(name): what had been received of it, and zeros")
+            return ExitStatus.done
+        case .absent(let isGap):
+            if isGap { context.warn("\(name) is missing from the archive, which has segments before and behind it: this is a gap") }
+            return ExitStatus.absent
+        }
+    }
+
+    /// PostgreSQL takes any status from 1 to 125 for the end of the log (RestoreArchivedFile, access/transam/xlogarchive.c).
+    func exitStatus(of error: RepoError) -> Int32 { ExitStatus.notTheEndOfTheLog }
+}

@@ -19,6 +19,8 @@ struct WALPushCommand: RepoSubcommand {
     @Argument(help: ArgumentHelp("The file, as %p gives it.", valueName: "path")) var path: String
     @OptionGroup(title: "The cluster") var cluster: ClusterArguments
     @Flag(help: "Archive this file alone, whatever else PostgreSQL has ready.") var single = false
+    @Flag(help: "Archive it although its check found damage, so that PostgreSQL can go on; recovery may not get past it.")
+    var acceptDamage = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     private struct Result: Encodable {
@@ -34,6 +36,7 @@ struct WALPushCommand: RepoSubcommand {
         options.systemIdentifier = cluster.systemIdentifier
         options.dataDirectory = cluster.dataDirectory
         options.takesQueue = !single
+        options.acceptsDamage = acceptDamage
         let outcome = try WALPush(WALArchive(try context.openRepository()), options: options).push(path)
         for warning in outcome.warnings { context.warn(warning) }
         if context.options.json {

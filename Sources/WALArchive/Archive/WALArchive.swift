@@ -142,6 +142,8 @@ struct LogFolder {
         }
     }
 
+    var isEmpty: Bool { whole.isEmpty && batches.isEmpty && partly.isEmpty }
+
     /// Whether it holds segments of the same timeline before and behind this one.
     func surrounds(_ segment: String) -> Bool {
         let known = whole.union(batches.map(\.first)).union(batches.map(\.last))

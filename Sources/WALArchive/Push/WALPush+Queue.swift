@@ -44,8 +44,8 @@ extension WALPush {
     ) -> [InspectedFile] {
         let found = Monitor([InspectedFile?](repeating: nil, count: segments.count))
         try? ParallelWork.run(segments.count, threads: options.threads, worker: {}) { number, _ in
-            let file = try InspectedFile(.segment(name: segments[number].name), path: segments[number].path)
-            guard file.systemIdentifier == system, file.segmentSize == size else {
+            let file = try InspectedFile.read(.segment(name: segments[number].name), path: segments[number].path)
+            guard file.damage == nil, file.systemIdentifier == system, file.segmentSize == size else {
                 throw RepoError(.damaged, "\(segments[number].path) belongs to another cluster")
             }
             found.withLock { $0[number] = file }

@@ -17,6 +17,8 @@ public struct WALPush {
         /// No further batch is begun after so many seconds: a server that shuts down waits for its archiver.
         public var queueSeconds = 10
         public var threads = availableProcessors()
+        /// Takes a file although its check found damage.
+        public var acceptsDamage = false
 
         public init() {}
     }
@@ -52,10 +54,18 @@ public struct WALPush {
                 .usage, "'\(name)' is not the name of a file of PostgreSQL's log",
                 advice: "Use archive_command = 'repo wal push %p'.")
         }
-        let inspected = try InspectedFile(file, path: path)
+        let inspected = try InspectedFile.read(file, path: path)
         let system = try system(of: inspected, path)
         var outcome = Outcome(file: name, systemIdentifier: system)
         outcome.warnings += try strangeness(of: system, file)
+        if let damage = inspected.damage {
+            outcome.wasThere = try archive.holds([inspected.archived], system: system)
+            if outcome.wasThere { return outcome }
+            guard options.acceptsDamage else { throw damage }
+            outcome.warnings.append("\(damage.message); archived as it is")
+            try store([inspected], system, &outcome)
+            return outcome
+        }
         let queue = try QueuedSegments(own: inspected, path: path, system: system, archive: archive, options: options)
         if let queue, !queue.isEmpty {
             try store(queue, own: inspected, system, &outcome)
@@ -93,7 +103,13 @@ public struct WALPush {
 
     /// A warning when the repository sees this cluster for the first time, and has had others.
     private func strangeness(of system: UInt64, _ file: ArchivedFile) throws -> [String] {
-        guard case .segment = file else { return [] }
-        return []
+        // Once in a while is enough, and the first segment of a cluster is never in a folder that has others.
+        guard case .segment(let segment) = file, try archive.names(around: segment, system: system).isEmpty else { return [] }
+        let systems = try archive.systems()
+        guard !systems.isEmpty, !systems.contains(system) else { return [] }
+        return [
+            "this is the first of the log of a cluster with system identifier \(system); the repository has that of "
+                + systems.map { "\($0)" }.joined(separator: ", ")
+        ]
     }
 }

@@ -1,0 +1,64 @@
+import Foundation
+import PostgresTesting
+import RepoBase
+import Testing
+
+/// A real server that archives into a repository by the real program, as users set it up.
+final class ArchivedServer {
+    let server: PostgresServer
+    let folder: ProgramFolder
+    /// The program where the server's user may run it.
+    let program: String
+
+    /// - Parameter options: of `repo wal push`.
+    init(initdb: [String] = ["--wal-segsize=1"], settings: [String] = [], options: String = "") throws {
+        folder = try ProgramFolder()
+        program = folder.path + "/repo"
+        try FileManager.default.copyItem(atPath: try #require(ProgramUnderTest.path), toPath: program)
+        try PostgresServer.own(folder.path)
+        server = try PostgresServer(initdb: initdb, settings: settings)
+        try server.append(
+            "postgresql.conf",
+            ["archive_mode = on", "archive_command = '\(command("wal push \(options) %p"))'", "autovacuum = off"])
+    }
+
+    deinit { server.remove() }
+
+    /// A shell command that runs the program on the repository.
+    func command(_ arguments: String) -> String {
+        "REPO_CONFIG=/dev/null REPO_URL=\(folder.repository) REPO_KEY_FILE=\(folder.path)/machine.key "
+            + "REPO_CACHE_DIR=\(folder.path)/cache \(program) \(arguments)"
+    }
+
+    /// Runs the program as the server's user.
+    @discardableResult
+    func run(_ arguments: String, in directory: String? = nil) throws -> String {
+        try PostgresServer.run(["/bin/sh", "-c", "cd \(directory ?? "/") && \(command(arguments))"])
+    }
+
+    /// Ends the current segment and waits until it is archived. Returns its name.
+    @discardableResult
+    func archiveAll(_ server: PostgresServer? = nil) throws -> String {
+        let server = server ?? self.server
+        let name = try server.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
+        try server.sql("SELECT pg_switch_wal()")
+        for _ in 0..<600 {
+            if try server.sql("SELECT coalesce(last_archived_wal, '') >= '\(name)' FROM pg_stat_archiver") == "t" { return name }
+            usleep(50_000)
+        }
+        throw RepoError(.failed, "\(name) was not archived\n\(server.log())")
+    }
+
+    /// A base backup by PostgreSQL's own means, set up to recover from the archive.
+    func restoredServer(settings: [String]) throws -> PostgresServer {
+        let data = try PostgresServer.makeFolder() + "/data"
+        try PostgresServer.run(
+            [
+                PostgresServer.binaries + "/pg_basebackup", "-h", server.folder, "-U", "postgres", "-D", data, "-X", "none", "-c", "fast",
+                "--no-sync",
+            ])
+        let restored = try PostgresServer(adopting: data, settings: ["restore_command = '\(command("wal get %f %p"))'"] + settings)
+        try PostgresServer.run(["/usr/bin/touch", data + "/recovery.signal"])
+        return restored
+    }
+}

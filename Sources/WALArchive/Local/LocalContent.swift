@@ -30,7 +30,9 @@ enum LocalContent {
 
     /// Writes a file beside its place, synchronises it, and renames it there: at no moment is there less than the whole under its name.
     /// An existing file is replaced. Mode 0600.
-    static func publish(_ content: AlignedBuffer, at path: String) throws(RepoError) {
+    ///
+    /// - Parameter synchronised: false where losing it in a crash of the machine costs nothing but time.
+    static func publish(_ content: AlignedBuffer, at path: String, synchronised: Bool = true) throws(RepoError) {
         let temporary = "\(path).repo-\(getpid())"
         let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard file >= 0 else { throw failure(path, "written", errno) }
@@ -40,13 +42,37 @@ enum LocalContent {
             let count = write(file, content.base + written, content.count - written)
             if count > 0 { written += count } else if errno != EINTR { number = errno }
         }
-        if number == 0, fsync(file) != 0 { number = errno }
+        if number == 0, synchronised, fsync(file) != 0 { number = errno }
         if close(file) != 0, number == 0 { number = errno }
         if number == 0, rename(temporary, path) != 0 { number = errno }
         if number != 0 {
             unlink(temporary)
             throw failure(path, "written", number)
         }
+    }
+
+    /// Makes a folder and its parents, for this user alone. One that exists is left as it is.
+    static func makeFolder(_ path: String) throws(RepoError) {
+        if mkdir(path, 0o700) == 0 || errno == EEXIST { return }
+        let number = errno
+        if number == ENOENT, DataDirectory.parent(of: path) != path {
+            try makeFolder(DataDirectory.parent(of: path))
+            if mkdir(path, 0o700) == 0 || errno == EEXIST { return }
+        }
+        throw failure(path, "made", number)
+    }
+
+    /// The names in a folder, without `.` and `..`, in no order.
+    static func names(in path: String) throws(RepoError) -> [String] {
+        guard let directory = opendir(path) else { throw failure(path, "read", errno) }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let offset = MemoryLayout<dirent>.offset(of: \.d_name)!
+            let name = String(cString: (UnsafeRawPointer(entry) + offset).assumingMemoryBound(to: CChar.self))
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
     }
 
     static func failure(_ path: String, _ doing: String, _ number: CInt) -> RepoError {

@@ -33,6 +33,29 @@ extension StoreConformance {
                 try require(try store.stat(object.key) == object, "stat of \(object.key) agrees")
             }
         },
+        StoreConformance("a listing of keys finds what a listing finds") { store in
+            for name in ["a/b", "a/bc/d", "a/bc/e", "ab", "b"] { try store.put(StoreKey(name), [1], .create) }
+            for prefix in ["", "a", "a/", "a/b", "a/bc", "a/bc/", "a/bc/d", "c", "b/"] {
+                var keys: [String] = []
+                try store.listKeys(prefix) { keys.append($0.description) }
+                let listed = try store.list(prefix).map(\.key.description)
+                try require(keys.sorted() == listed.sorted(), "keys below '\(prefix)': \(keys), of \(listed)")
+            }
+        },
+        StoreConformance("folders are what keys go on with behind a slash") { store in
+            for name in ["a/b", "a/bc/d", "a/bc/e/f", "a/g/h", "ab", "b/c/d"] { try store.put(StoreKey(name), [1], .create) }
+            for (folder, expected) in [("", ["a", "b"]), ("a", ["bc", "g"]), ("a/bc", ["e"]), ("a/b", []), ("b", ["c"]), ("none", [])] {
+                let folders = try store.folders(in: folder).sorted()
+                try require(folders == expected, "folders in '\(folder)': \(folders)")
+            }
+        },
+        StoreConformance("what is there can be made durable, and what is not, too") { store in
+            try store.put(StoreKey("a/b/c"), [1], .create)
+            try store.makeDurable(StoreKey("a/b/c"))
+            try store.makeDurable(StoreKey("a/b/d"))
+            try store.makeDurable(StoreKey("x/y"))
+            try require(try store.list("").count == 1, "making durable makes nothing")
+        },
         StoreConformance("an empty store lists nothing") { store in
             for prefix in ["", "packs/", "packs/ab/c"] {
                 try require(try store.keys(prefix).isEmpty, "nothing begins with '\(prefix)'")

@@ -1,3 +1,4 @@
+import BlobEngine
 import Glibc
 import PostgresFormats
 import RepoBase
@@ -41,6 +42,58 @@ final class ArchiveFixture: @unchecked Sendable {
         _ = try full.addKey(
             to: store, .password(Array("writer".utf8)), role: .writer, label: "w", scrypt: ScryptParameters(log2N: 10, r: 1, p: 1))
         return try KeyRing.open(store, .password(Array("writer".utf8)))
+    }
+
+    /// The snapshot of a base backup that begins and ends at these positions, given as segments of 1 MiB and bytes in them.
+    @discardableResult
+    func backup(
+        timeline: UInt32 = 1, from start: UInt64, to stop: UInt64, at second: Int64, source: String = "main-db", system: UInt64 = system,
+        includesLog: Bool = false
+    ) throws -> BaseBackup {
+        var facts = ClusterFacts(
+            method: .physical, systemIdentifier: system, serverVersion: 150_000, startTime: FileTime(seconds: second - 10, nanoseconds: 0),
+            stopTime: FileTime(seconds: second, nanoseconds: 0))
+        facts.timeline = timeline
+        facts.start = LogSequenceNumber(start)
+        facts.stop = LogSequenceNumber(stop)
+        facts.segmentSize = WALSegmentSize(bytes: 1 << 20)!
+        facts.blockSize = 8192
+        facts.includesLog = includesLog
+        var snapshot = Snapshot(
+            time: facts.startTime, source: source, kind: "postgres", root: BlobID(words: UInt64(bitPattern: second), start, stop, 1))
+        snapshot.facts = facts.encoded()
+        let bytes = try SnapshotCodec.encode(snapshot, epoch: keys.currentEpoch, signer: keys.signer)
+        let id = ObjectHasher.hash(bytes)
+        try store.put(SnapshotObject.key(id), bytes, .create)
+        return BaseBackup(id: id, source: source, facts: facts)
+    }
+
+    /// Archives made-up segments of 1 MiB, short, with these ends of transactions: seconds since 1970 by number.
+    func archiveSegments(_ numbers: ClosedRange<UInt64>, timeline: UInt32 = 1, batched: Bool = false, system: UInt64 = system) throws {
+        let size = WALSegmentSize(bytes: 1 << 20)!
+        let archive = try archive()
+        var group: [WALFile] = []
+        for number in numbers {
+            var facts = WALFacts()
+            facts.transactionEnds = 1
+            (facts.lowestTransaction, facts.highestTransaction) = (UInt32(number), UInt32(number))
+            let time = PostgresTime(FileTime(seconds: Int64(number) * 100, nanoseconds: 0))
+            (facts.earliestEnd, facts.latestEnd, facts.lastEnd) = (time, time, time)
+            group.append(Self.file(Self.segment(number, timeline: timeline, size: size), seed: number, count: 100, facts: facts))
+            if !batched || number % 16 == 15 || number == numbers.upperBound {
+                try archive.store(group, system: system, segmentSize: size)
+                group = []
+            }
+        }
+    }
+
+    func archiveHistory(_ timeline: UInt32, _ text: String) throws {
+        let bytes = Array(text.utf8)
+        let content = AlignedBuffer(capacity: bytes.count)
+        content.base.copyMemory(from: bytes, byteCount: bytes.count)
+        content.count = bytes.count
+        try archive().store(
+            [WALFile(name: ArchivedFile.history(timeline: timeline).name, content: content, facts: nil)], system: Self.system, segmentSize: nil)
     }
 
     static func segment(_ number: UInt64, timeline: UInt32 = 1, size: WALSegmentSize = .standard) -> String {

@@ -156,7 +156,7 @@ struct WALObjectTests {
                 as: .received(segment: name, length: UInt32(length)))
         }
         #expect(try archive.content(of: .segment(name: name), system: system) == nil)
-        let padded = try #require(try archive.receivedContent(of: name, system: system)).array
+        let padded = try #require(try archive.partialContent(of: name, system: system)).array
         #expect(padded == Array(whole.array[..<65536]) + [UInt8](repeating: 0, count: (1 << 20) - 65536))
     }
 }

@@ -4,7 +4,10 @@ import Storage
 
 extension CommandContext {
     /// The repository that the command line, the environment or the configuration names.
-    func location() throws -> RepositoryLocation {
+    func location() throws -> RepositoryLocation { try RepositoryLocation(parsing: locationText()) }
+
+    /// As it was written.
+    func locationText() throws -> String {
         guard
             let text = try options.repository ?? console.variable("REPO_URL")
                 ?? configuration().repository.url
@@ -13,7 +16,7 @@ extension CommandContext {
                 .usage, "no repository was named",
                 advice: "Use --repo, the environment variable REPO_URL, or url in the configuration.")
         }
-        return try RepositoryLocation(parsing: text)
+        return text
     }
 
     func credentialSource() throws -> CredentialSource {
@@ -54,7 +57,7 @@ extension CommandContext {
     }
 
     /// As the XDG Base Directory Specification has it.
-    private func cacheDirectory() -> String {
+    func cacheDirectory() -> String {
         if let folder = options.cacheDir ?? console.variable("REPO_CACHE_DIR") { return folder }
         if let caches = console.variable("XDG_CACHE_HOME"), caches.hasPrefix("/") { return caches + "/repo" }
         if let home = console.variable("HOME") { return home + "/.cache/repo" }

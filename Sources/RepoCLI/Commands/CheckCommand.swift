@@ -2,6 +2,7 @@ import ArgumentParser
 import Ingest
 import RepoBase
 import Repository
+import WALArchive
 
 struct CheckCommand: RepoSubcommand {
     static let configuration = CommandConfiguration(
@@ -42,7 +43,10 @@ struct CheckCommand: RepoSubcommand {
         let repository = try context.openRepository()
         let progress = CheckProgress()
         let report = try ProgressDisplay.during(context, "check", { .init(progress.values) }) {
-            try RepositoryCheck(repository, options: options, progress: progress).run()
+            var report = try RepositoryCheck(repository, options: options, progress: progress).run()
+            report.add(
+                try LogCheck(WALArchive(repository), data: options.data, source: source, progress: progress).run())
+            return report
         }
         if context.options.json {
             try context.console.print(JSONOutput.pretty(CheckResult(report)))

@@ -32,7 +32,10 @@ struct ForgetCommand: RepoSubcommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let rules = try retention.rules()
+        var rules = try retention.rules()
+        if rules == nil, snapshots.isEmpty, let window = prune.recoveryWindow {
+            rules = RetentionRules(keepWithin: [.last: try CalendarSpan(window)])
+        }
         guard snapshots.isEmpty || rules == nil && filter.isEmpty else {
             throw RepoError(
                 .usage, "snapshots were named, and rules as well", advice: "Give the one or the other.")
@@ -66,9 +69,10 @@ struct ForgetCommand: RepoSubcommand {
         let forgetting = Forgetting(repository)
         var removed: Set<ObjectID> = []
         var result = ForgetResult(kept: [], removed: [], isDryRun: isDryRun)
-        for (rules, selection) in try work(given, repository, context) {
-            let decisions = try forgetting.decide(
-                rules, selection, grouping: grouping, now: context.now(), zone: context.zone)
+        let log = try LogPruning(repository, context, window: prune.recoveryWindow)
+        for (rules, selection, window) in try work(given, repository, context) {
+            let decisions = try log.protecting(
+                forgetting.decide(rules, selection, grouping: grouping, now: context.now(), zone: context.zone), window)
             let gone = isDryRun ? nil : Set(try forgetting.apply(decisions, rules: rules))
             for decision in decisions {
                 let row = ForgetResult.Row(decision.entry, decision.reasons)
@@ -88,18 +92,23 @@ struct ForgetCommand: RepoSubcommand {
     /// The rules of the command line for all that is selected, or those of the configuration, each for its source.
     private func work(
         _ given: RetentionRules?, _ repository: OpenRepository, _ context: CommandContext
-    ) throws -> [(RetentionRules, Forgetting.Selection)] {
+    ) throws -> [(RetentionRules, Forgetting.Selection, CalendarSpan?)] {
         var selection = Forgetting.Selection()
         selection.source = filter.source
         selection.host = filter.host
         selection.tags = filter.tags
-        if let given { return [(given, selection)] }
         let configuration = try context.configuration()
-        var work: [(RetentionRules, Forgetting.Selection)] = []
+        if let given {
+            // Rules of the command line do not undo what the configuration promises.
+            let promised = configuration.sources.filter { filter.source == nil || filter.source == $0.name }.compactMap(\.recoveryWindow)
+            let now = try context.now()
+            return [(given, selection, promised.min { $0.before(now, in: context.zone) < $1.before(now, in: context.zone) })]
+        }
+        var work: [(RetentionRules, Forgetting.Selection, CalendarSpan?)] = []
         for source in configuration.sources where filter.source == nil || filter.source == source.name {
             guard let rules = source.retention ?? configuration.retention else { continue }
             selection.source = source.name
-            work.append((rules, selection))
+            work.append((rules, selection, source.recoveryWindow))
         }
         guard !work.isEmpty else {
             throw RepoError(

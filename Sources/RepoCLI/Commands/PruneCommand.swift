@@ -10,7 +10,8 @@ struct PruneCommand: RepoSubcommand {
         commandName: "prune",
         abstract: "Free what no snapshot needs, beside running snapshots.",
         discussion: """
-            Packs are deleted once no running snapshot can need them; otherwise a later run goes on with them.
+            Packs are deleted once no running snapshot can need them; otherwise a later run goes on with them. Of a \
+            database's log, what no base backup leads to is deleted, too.
 
             Examples:
               repo prune
@@ -43,6 +44,12 @@ struct PruneArguments: ParsableArguments {
     @Flag(help: "Seal anew all that earlier keys of 'repo key rotate' still open.")
     var endRotation = false
 
+    @Option(
+        help: ArgumentHelp(
+            "How far back every moment of a database must stay recoverable; by default as the configuration says, else from its oldest base backup on.",
+            valueName: "span"))
+    var recoveryWindow: String?
+
     /// Runs the collector and prints what it did.
     /// - Parameter gone: snapshots that a dry run takes as forgotten.
     func run(
@@ -55,6 +62,7 @@ struct PruneArguments: ParsableArguments {
         options.maximumUnused = try share(maxUnused)
         options.fenceAfter = try ElapsedTime.parse(fenceAfter).components.seconds
         options.minimumAge = try ElapsedTime.parse(minAge).components.seconds
+        let pruning = try LogPruning(repository, context, window: recoveryWindow)
         let outcome = try Collector(repository, options: options) { stage in
             if context.options.verbose { context.note(stage.rawValue) }
         }.run()
@@ -64,16 +72,18 @@ struct PruneArguments: ParsableArguments {
                 "\(repository.store.location) is too full to copy what is needed out of packs with garbage; they stay. Run 'repo prune' again "
                     + "when there is room.")
         }
+        let log = try pruning.run(isDryRun: isDryRun, without: gone)
         if context.options.json {
-            try context.console.print(JSONOutput.line(PruneResult(outcome, isDryRun: isDryRun)))
+            try context.console.print(JSONOutput.line(PruneResult(outcome, log, isDryRun: isDryRun)))
         } else if !context.options.quiet {
             if isDryRun || context.options.verbose {
                 for pack in outcome.condemned {
                     try context.console.print(
                         "\(pack.object)  \(ByteCount.describe(pack.size))  \(pack.reason)")
                 }
+                for line in log.lines { try context.console.print(line) }
             }
-            try context.console.print(PruneResult(outcome, isDryRun: isDryRun).line)
+            try context.console.print(PruneResult(outcome, log, isDryRun: isDryRun).line)
             for writer in outcome.waitingFor { try context.console.print("waiting for \(writer)") }
         }
         if !outcome.problems.isEmpty { return RepoError.Code.damaged.exitStatus }
@@ -103,9 +113,15 @@ private struct PruneResult: Encodable {
     let waitingFor: [String]
     let ranOutOfSpace: Bool?
     let problems: [String]
+    let logObjectsDeleted: Int
+    let logSegmentsDeleted: Int
+    let logBytesFreed: UInt64
     let dryRun: Bool?
 
-    init(_ outcome: CollectionOutcome, isDryRun: Bool) {
+    init(_ outcome: CollectionOutcome, _ log: LogPruning.Outcome, isDryRun: Bool) {
+        logObjectsDeleted = log.objects
+        logSegmentsDeleted = log.segments
+        logBytesFreed = log.bytes
         bytesFreed = outcome.bytesFreed
         bytesRewritten = outcome.bytesRewritten
         bytesUnused = outcome.bytesUnused
@@ -124,9 +140,11 @@ private struct PruneResult: Encodable {
 
     var line: String {
         let freed = ByteCount.describe(bytesFreed)
-        if dryRun == true { return "dry run: \(packsCondemned) packs, \(freed), would be freed" }
+        let log = logObjectsDeleted == 0 ? "" : "; of the log \(logSegmentsDeleted) segments, \(ByteCount.describe(logBytesFreed))"
+        if dryRun == true { return "dry run: \(packsCondemned) packs, \(freed), would be freed\(log)" }
         var text = "\(freed) freed: \(packsDeleted) packs deleted, \(packsRewritten) rewritten"
         text += "; \(ByteCount.describe(bytesUnused)) stay unused"
+        text += log
         if packsWaiting > 0 { text += "; \(packsWaiting) packs wait for running snapshots" }
         return text
     }

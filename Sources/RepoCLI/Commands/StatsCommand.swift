@@ -33,6 +33,10 @@ struct StatsCommand: RepoSubcommand {
             "packs    \(NumberText.grouped(UInt64(statistics.packs))), \(ByteCount.describe(statistics.packBytes)); index "
                 + ByteCount.describe(statistics.indexBytes))
         try context.console.print("blobs    \(NumberText.grouped(UInt64(statistics.indexedBlobs)))")
+        if statistics.logObjects > 0 {
+            try context.console.print(
+                "log      \(NumberText.grouped(UInt64(statistics.logObjects))) objects, \(ByteCount.describe(statistics.logBytes))")
+        }
         if !statistics.sources.isEmpty {
             var table = TextTable(["Source", "Snapshots", "Logical", "Own share"], rightAligned: [1, 2, 3])
             for source in statistics.sources {
@@ -80,6 +84,8 @@ private struct StatsResult: Encodable {
     let packBytes: UInt64
     let indexBytes: UInt64
     let indexedBlobs: Int
+    let logObjects: Int
+    let logBytes: UInt64
     let sources: [Share]
     let snapshots: [Share]?
 
@@ -92,6 +98,8 @@ private struct StatsResult: Encodable {
         packBytes = statistics.packBytes
         indexBytes = statistics.indexBytes
         indexedBlobs = statistics.indexedBlobs
+        logObjects = statistics.logObjects
+        logBytes = statistics.logBytes
         sources = statistics.sources.map {
             Share(
                 source: $0.source, snapshotId: nil, snapshots: $0.snapshots, logicalBytes: $0.logicalBytes,

@@ -11,7 +11,7 @@ struct WALCommand: ParsableCommand {
               restore_command = 'repo wal get %f %p'
               repo wal status
             """,
-        subcommands: [WALPushCommand.self, WALGetCommand.self])
+        subcommands: [WALPushCommand.self, WALGetCommand.self, WALStatusCommand.self, WALPrefetchCommand.self])
 }
 
 /// How commands are told which cluster they are about.

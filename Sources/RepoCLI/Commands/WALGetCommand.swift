@@ -11,6 +11,9 @@ struct WALGetCommand: RepoSubcommand {
             does not have it, which ends recovery or lets a standby look elsewhere; 126 anything else, such as a \
             repository that cannot be reached, which stops recovery before it could end too early.
 
+            With a machine key, the segments that follow are fetched in the background into the cache folder, at most \
+            16 of them; a history is always asked of the repository.
+
             Examples:
               restore_command = 'repo wal get %f %p'
             """)
@@ -18,6 +21,7 @@ struct WALGetCommand: RepoSubcommand {
     @Argument(help: ArgumentHelp("The file's name, as %f gives it.", valueName: "name")) var name: String
     @Argument(help: ArgumentHelp("Where to put it, as %p gives it.", valueName: "path")) var destination: String
     @OptionGroup(title: "The cluster") var cluster: ClusterArguments
+    @Flag(help: "Do not fetch the segments that follow in the background.") var noPrefetch = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     static let arguments = ["wal", "get"]
@@ -26,8 +30,12 @@ struct WALGetCommand: RepoSubcommand {
         var options = WALGet.Options()
         options.systemIdentifier = cluster.systemIdentifier
         options.dataDirectory = cluster.dataDirectory
+        let prefetching = try noPrefetch ? nil : WALPrefetching(name, destination, options, context)
+        if let prefetching, prefetching.deliver() { return ExitStatus.done }
         switch try WALGet(WALArchive(try context.openRepository()), options: options).get(name, to: destination) {
-        case .delivered: return ExitStatus.done
+        case .delivered:
+            prefetching?.start()
+            return ExitStatus.done
         case .deliveredPart:
             context.note("\(name): what had been received of it, and zeros")
             return ExitStatus.done

@@ -18,7 +18,8 @@ extension Configuration {
         var table = ConfigurationTable(root, [], .init(file: file, lines: TOMLLines(text)))
         if let section = try table.table("repository") { repository = try ConfiguredRepository(section) }
         if let section = try table.table("retention") {
-            retention = try RetentionRules(section, window: false)
+            var none: CalendarSpan?
+            retention = try RetentionRules(section, isDatabase: false, window: &none)
         }
         for section in try table.tables("source") {
             let source = try ConfiguredSource(section)
@@ -85,7 +86,7 @@ extension ConfiguredSource {
             compressionLevel = Int32(level)
         }
         if let section = try table.table("retention") {
-            retention = try RetentionRules(section, window: kind == "postgres")
+            retention = try RetentionRules(section, isDatabase: kind == "postgres", window: &recoveryWindow)
         }
         try table.finish()
     }
@@ -138,8 +139,10 @@ extension ConfiguredFiles {
 }
 
 extension RetentionRules {
-    /// - Parameter window: whether `recovery-window` may stand there, as for databases with a log.
-    init(_ section: ConfigurationTable, window: Bool) throws(RepoError) {
+    /// - Parameters:
+    ///   - isDatabase: whether `recovery-window` may stand there, as for databases with a log.
+    ///   - window: what it says. Where nothing else stands there, base backups are kept for so long, too.
+    init(_ section: ConfigurationTable, isDatabase: Bool, window: inout CalendarSpan?) throws(RepoError) {
         var table = section
         var rules = RetentionRules()
         if let name = try table.string("preset") {
@@ -169,8 +172,9 @@ extension RetentionRules {
         }
         rules.minimumAge = try table.span("minimum-age")
         rules.maximumCount = try table.int("maximum-count")
-        if window { _ = try table.span("recovery-window") }
+        if isDatabase { window = try table.span("recovery-window") }
         try table.finish()
+        if let window, rules == RetentionRules() { rules.keepWithin[.last] = window }
         do {
             try rules.validate()
         } catch {

@@ -25,6 +25,8 @@ struct ConfiguredSource: Equatable {
     var tags: [String] = []
     var compressionLevel: Int32?
     var retention: RetentionRules?
+    /// Since when back every moment is to be recoverable, for databases with a log.
+    var recoveryWindow: CalendarSpan?
 
     enum Kind: Equatable {
         case files(ConfiguredFiles)

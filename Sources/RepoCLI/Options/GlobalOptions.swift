@@ -41,6 +41,15 @@ struct GlobalOptions: ParsableArguments {
     @Flag(name: .shortAndLong, help: "Print more; with --json, progress as well.")
     var verbose = false
 
+    /// The same for another run of the program; how it prints is left out.
+    var arguments: [String] {
+        let values = [
+            ("--repo", repository), ("--password-file", passwordFile), ("--password-command", passwordCommand), ("--key-file", keyFile),
+            ("--config", config), ("--cache-dir", cacheDir),
+        ]
+        return values.flatMap { name, value in value.map { [name, $0] } ?? [] }
+    }
+
     func validate() throws {
         if quiet, verbose { throw ValidationError("--quiet and --verbose exclude each other.") }
         let credentials = [

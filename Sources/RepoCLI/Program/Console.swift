@@ -7,10 +7,13 @@ struct Console: Sendable {
     var output: CInt = STDOUT_FILENO
     var errors: CInt = STDERR_FILENO
     var environment: [String: String] = [:]
+    /// The program's own file, for work that goes on in the background; nil where it is not a program that runs.
+    var executable: String?
 
     /// The process's own streams and environment.
     static func system() -> Console {
         var console = Console()
+        console.executable = "/proc/self/exe"
         var entry = environ
         while let pair = entry.pointee {
             let text = String(cString: pair)

@@ -19,6 +19,14 @@ public struct CheckReport: Sendable {
 
     public init() {}
 
+    /// Takes over what another check found, of another part of the repository.
+    public mutating func add(_ other: CheckReport) {
+        objects += other.objects
+        blobs += other.blobs
+        bytesRead += other.bytesRead
+        errors += other.errors
+    }
+
     public var isClean: Bool { errors.isEmpty }
 
     /// Something is missing that packs without an index may hold: the index is to be made anew.
@@ -28,7 +36,7 @@ public struct CheckReport: Sendable {
 /// One damaged or missing object, and whom it hurts.
 public struct Damage: Hashable, Sendable {
     public enum Kind: String, Hashable, Sendable, CaseIterable {
-        case config, key, pack, index, blob, snapshot, hold, journal, collection, writer
+        case config, key, pack, index, blob, snapshot, hold, journal, collection, writer, log
     }
 
     /// The key on the store, or `blob <id>`.
@@ -79,5 +87,5 @@ public final class CheckProgress: Sendable {
 
     public var values: Values { state.withLock { $0 } }
 
-    func update(_ change: (inout Values) -> Void) { state.withLock { change(&$0) } }
+    public func update(_ change: (inout Values) -> Void) { state.withLock { change(&$0) } }
 }

@@ -41,6 +41,11 @@ public struct Forgetting {
         public let isKept: Bool
         /// Every rule that keeps it, or the one that lets it go, in words; never empty.
         public let reasons: [String]
+
+        /// The same, kept for one more reason, which comes first.
+        public func keeping(because reason: String) -> Decision {
+            Decision(entry: entry, group: group, isKept: true, reasons: [reason] + (isKept ? reasons : []))
+        }
     }
 
     /// What the rules say, changing nothing: by group, newest first.

@@ -45,6 +45,9 @@ public struct RepositoryStatistics: Sendable {
     public private(set) var packs = 0
     public private(set) var packBytes: UInt64 = 0
     public private(set) var indexBytes: UInt64 = 0
+    /// Objects of PostgreSQL's log, and their bytes.
+    public private(set) var logObjects = 0
+    public private(set) var logBytes: UInt64 = 0
     /// What snapshots need, by type; what is garbage, or only the base of a delta, is not counted.
     public private(set) var blobs: [BlobType: Blobs] = [:]
     /// Blobs in the index, copies and garbage included.
@@ -54,8 +57,8 @@ public struct RepositoryStatistics: Sendable {
     /// By name.
     public private(set) var sources: [OfSource] = []
 
-    /// Logical bytes per stored byte; nil for an empty store.
-    public var ratio: Double? { storedBytes == 0 ? nil : Double(logicalBytes) / Double(storedBytes) }
+    /// Logical bytes of snapshots per stored byte, the log left out; nil for an empty store.
+    public var ratio: Double? { storedBytes == logBytes ? nil : Double(logicalBytes) / Double(storedBytes - logBytes) }
 
     /// Walks all snapshots, each tree at most three times. 8 bytes for each entry of the index. Throws `.damaged` when something does not
     /// read, `.wrongKey` for a writer key.
@@ -69,6 +72,9 @@ public struct RepositoryStatistics: Sendable {
                 packBytes += object.size
             } else if object.key.description.hasPrefix(IndexLoader.prefix) {
                 indexBytes += object.size
+            } else if object.key.description.hasPrefix("wal/") {
+                logObjects += 1
+                logBytes += object.size
             }
         }
         indexedBlobs = index.blobCount

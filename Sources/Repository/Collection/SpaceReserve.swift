@@ -61,5 +61,11 @@ struct ReservingStore: Store {
 
     func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws { try base.list(prefix, body) }
 
+    func listKeys(_ prefix: String, _ body: (StoreKey) throws -> Void) throws { try base.listKeys(prefix, body) }
+
+    func folders(in folder: String) throws -> [String] { try base.folders(in: folder) }
+
+    func makeDurable(_ key: StoreKey) throws { try base.makeDurable(key) }
+
     func delete(_ key: StoreKey) throws { try base.delete(key) }
 }

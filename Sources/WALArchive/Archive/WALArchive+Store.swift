@@ -106,6 +106,12 @@ extension WALArchive {
 }
 
 extension WALObjectName {
+    /// Bytes of a segment that had been received; 0 for others.
+    var receivedLength: UInt64 {
+        if case .received(_, let length) = self { return UInt64(length) }
+        return 0
+    }
+
     var isReceived: Bool {
         if case .received = self { return true }
         return false

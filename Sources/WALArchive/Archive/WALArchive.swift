@@ -75,11 +75,26 @@ public struct WALArchive: Sendable {
         return nil
     }
 
-    /// What of a segment had been received, and the rest in zeros, as the server leaves a segment that it has not filled; nil when there
-    /// is nothing. The longest that reads.
-    public func receivedContent(of segment: String, system: UInt64) throws -> AlignedBuffer? {
+    /// As much of a segment as there is where the whole is not: what had been received of it, with the rest in zeros, as the server leaves a
+    /// segment that it has not filled, or what a promotion left, whichever reaches further. Nil when there is nothing.
+    public func partialContent(of segment: String, system: UInt64) throws -> AlignedBuffer? {
+        let folder = try names(around: segment, system: system)
         var problem: (any Error)?
-        for name in try received(of: segment, system: system) {
+        var partialLength: UInt64 = 0
+        if folder.hasPartial(segment) {
+            do {
+                let reader = try open(.file(.partial(segment: segment)), system: system)
+                let end = try reader.facts().first??.endOfRecords?.value ?? 0
+                // Behind the last whole record, counted from the segment's beginning.
+                if let size = reader.description.segmentSize { partialLength = end == 0 ? 0 : (end - 1) % UInt64(size.bytes) + 1 }
+                if !folder.received(of: segment).contains(where: { $0.receivedLength > partialLength }) {
+                    return try reader.content(of: try reader.place(of: segment + ".partial"))
+                }
+            } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
+                problem = error
+            }
+        }
+        for name in folder.received(of: segment) {
             do {
                 let reader = try open(name, system: system)
                 let content = try reader.content(of: try reader.place(of: segment))
@@ -115,6 +130,7 @@ struct LogFolder {
     private var whole: Set<String> = []
     private var batches: [(first: String, last: String)] = []
     private var partly: [(segment: String, length: UInt32)] = []
+    private var partials: Set<String> = []
 
     init(_ names: [WALObjectName]) {
         for name in names {
@@ -122,10 +138,13 @@ struct LogFolder {
             case .file(.segment(let segment)): whole.insert(segment)
             case .batch(let first, let last): batches.append((first, last))
             case .received(let segment, let length): partly.append((segment, length))
+            case .file(.partial(let segment)): partials.insert(segment)
             case .file: continue
             }
         }
     }
+
+    func hasPartial(_ segment: String) -> Bool { partials.contains(segment) }
 
     /// By itself before batches.
     func objects(holding segment: String) -> [WALObjectName] {
@@ -142,6 +161,7 @@ struct LogFolder {
         }
     }
 
+    /// Without any segment, whole or in part.
     var isEmpty: Bool { whole.isEmpty && batches.isEmpty && partly.isEmpty }
 
     /// Whether it holds segments of the same timeline before and behind this one.

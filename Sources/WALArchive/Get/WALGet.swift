@@ -15,7 +15,7 @@ public struct WALGet {
 
     public enum Outcome: Hashable, Sendable {
         case delivered
-        /// The first bytes of a segment of which the archive has no more, the rest in zeros.
+        /// As much of a segment as there is where the whole is not: what had been received, or what a promotion left.
         case deliveredPart
         /// The archive does not have it. `isGap`: it has segments before and behind it.
         case absent(isGap: Bool)
@@ -48,18 +48,23 @@ public struct WALGet {
             return .delivered
         }
         guard case .segment(let segment) = file else { return .absent(isGap: false) }
-        if let content = try archive.receivedContent(of: segment, system: system) {
+        if let content = try archive.partialContent(of: segment, system: system) {
             try LocalContent.publish(content, at: destination)
             return .deliveredPart
         }
         return .absent(isGap: try archive.names(around: segment, system: system).surrounds(segment))
     }
 
+    /// The cluster that the options or the data directory tell, without asking the repository.
+    public static func system(for destination: String, _ options: Options) throws -> UInt64? {
+        if let system = options.systemIdentifier { return system }
+        return try DataDirectory.systemIdentifier(options.dataDirectory ?? DataDirectory.holding(destination))
+    }
+
     /// Nil when the repository has no log at all.
     private func system(for destination: String) throws -> UInt64? {
-        if let system = options.systemIdentifier { return system }
+        if let system = try Self.system(for: destination, options) { return system }
         let directory = options.dataDirectory ?? DataDirectory.holding(destination)
-        if let system = try DataDirectory.systemIdentifier(directory) { return system }
         let systems = try archive.systems()
         guard systems.count < 2 else {
             throw RepoError(

@@ -1,0 +1,185 @@
+import BlobEngine
+import PostgresFormats
+public import RepoBase
+public import Repository
+import Storage
+
+/// Verifies the log of every cluster: that each object is what its name says, that no base backup lacks its own log, and where asked that
+/// everything opens and has its identity.
+public struct LogCheck: Sendable {
+    private let archive: WALArchive
+    private let data: DataSubset?
+    private let source: String?
+    private let threads: Int
+    private let progress: CheckProgress
+
+    /// - Parameters:
+    ///   - data: which objects are read in whole; nil: none. A share or a size is drawn by lot.
+    ///   - source: only clusters that this source has base backups of.
+    public init(
+        _ archive: WALArchive, data: DataSubset? = nil, source: String? = nil, threads: Int = availableProcessors(),
+        progress: CheckProgress = CheckProgress()
+    ) {
+        (self.archive, self.data, self.source, self.threads, self.progress) = (archive, data, source, threads, progress)
+    }
+
+    private struct Found {
+        var errors: [Damage] = []
+        var bytesRead: UInt64 = 0
+        /// Identities of segments, to find one that stands in two objects with different content.
+        var identities: [String: (identity: Hash256, object: String)] = [:]
+    }
+
+    /// Damage is in the report. Throws `.wrongKey` for a writer key, and what the store throws when it fails. Opening costs a third of a
+    /// millisecond for each object, on each thread.
+    public func run() throws -> CheckReport {
+        guard archive.repository.keys.role == .full else {
+            throw RepoError(.wrongKey, "a writer key cannot check the log", advice: "Use a full key.")
+        }
+        var backups: [UInt64: [BaseBackup]] = [:]
+        // Damaged snapshots are named by the check of the repository.
+        for entry in try SnapshotCatalog(archive.repository).all(onProblem: { _, _ in }) {
+            guard let backup = try? BaseBackup(entry) else { continue }
+            backups[backup.facts.systemIdentifier, default: []].append(backup)
+        }
+        var report = CheckReport()
+        for system in Set(try archive.systems()).union(backups.keys).sorted() {
+            let own = backups[system] ?? []
+            if let source, !own.contains(where: { $0.source == source }) { continue }
+            try check(system, own, &report)
+        }
+        return report
+    }
+
+    private func check(_ system: UInt64, _ backups: [BaseBackup], _ report: inout CheckReport) throws {
+        var objects: [StoredObject] = []
+        try archive.store.list("wal/\(system)/") { objects.append($0) }
+        objects.sort { $0.key < $1.key }
+        report.objects += UInt64(objects.count)
+        let chosen = choose(objects)
+        progress.update { values in values.bytesToRead += chosen.reduce(0) { $0 + objects[$1].size } }
+        let found = Monitor(Found())
+        let listed = objects
+        try ParallelWork.run(listed.count, threads: threads, worker: {}) { number, _ in
+            try look(at: listed[number], system, backups, readsData: chosen.contains(number), found)
+        }
+        var result = found.withLock { $0 }
+        result.errors += try missing(system, backups)
+        report.errors += result.errors.sorted { $0.object < $1.object }
+        report.bytesRead += result.bytesRead
+    }
+
+    /// The numbers of the objects that are read in whole.
+    private func choose(_ objects: [StoredObject]) -> Set<Int> {
+        switch data {
+        case nil: return []
+        case .all: return Set(objects.indices)
+        case .part(let part, let count):
+            return Set(objects.indices.filter { ObjectHasher.hash(Array(objects[$0].key.description.utf8)).word3 % UInt64(count) == UInt64(part - 1) })
+        case .percentage(let share):
+            return draw(objects, bytes: UInt64(Double(objects.reduce(0) { $0 + $1.size }) * share / 100))
+        case .size(let size): return draw(objects, bytes: size)
+        }
+    }
+
+    private func draw(_ objects: [StoredObject], bytes: UInt64) -> Set<Int> {
+        var chosen: Set<Int> = []
+        var total: UInt64 = 0
+        for number in objects.indices.shuffled() where total < bytes {
+            chosen.insert(number)
+            total += objects[number].size
+        }
+        return chosen
+    }
+
+    private func look(
+        at object: StoredObject, _ system: UInt64, _ backups: [BaseBackup], readsData: Bool, _ found: Monitor<Found>
+    ) throws {
+        func add(_ problem: String, _ name: WALObjectName?, _ size: WALSegmentSize?) {
+            var damage = Damage(object: "\(object.key)", kind: .log, problem: problem)
+            damage.snapshots = name.map { hurt(by: $0, size, backups) } ?? []
+            let done = damage
+            found.withLock { $0.errors.append(done) }
+        }
+        guard let (owner, name) = WALObjectName.parse(object.key), owner == system else {
+            return add("it is no object of the log", nil, nil)
+        }
+        let size = backups.last?.facts.segmentSize
+        do {
+            let reader = try archive.open(name, system: system)
+            if reader.length != object.size { return add("it has \(object.size) bytes instead of \(reader.length)", name, size) }
+            if let flaw = Self.flaw(of: reader.description, name) { return add(flaw, name, size) }
+            for file in reader.description.files where !name.isReceived {
+                let other: String? = found.withLock { found in
+                    let known = found.identities.updateValue((file.identity, "\(object.key)"), forKey: file.name)
+                    return known.flatMap { $0.identity == file.identity ? nil : $0.object }
+                }
+                if let other { add("\(file.name) has other content in it than in \(other)", name, size) }
+            }
+            _ = try reader.facts()
+            guard readsData else { return }
+            for number in reader.description.files.indices { _ = try reader.content(of: number, threads: 1) }
+            found.withLock { $0.bytesRead += object.size }
+            progress.update { $0.bytesRead += object.size }
+        } catch let error as RepoError where error.code == .damaged {
+            let opening = "\(object.key) is damaged: "
+            add(error.message.hasPrefix(opening) ? String(error.message.dropFirst(opening.count)) : error.message, name, size)
+        } catch let error as RepoError where error.code == .notFound {
+            return  // A prune took it since it was listed.
+        }
+    }
+
+    /// Whether the object holds other files than its name promises.
+    static func flaw(of description: WALObjectDescription, _ name: WALObjectName) -> String? {
+        let names = description.files.map(\.name)
+        switch name {
+        case .file(let file):
+            return names == [file.name] ? nil : "it holds \(names.joined(separator: ", "))"
+        case .received(let segment, let length):
+            return names == [segment] && description.files[0].length == Int(length) ? nil : "it holds \(names.joined(separator: ", "))"
+        case .batch(let first, let last):
+            guard let size = description.segmentSize, let from = WALSegment(name: first, size: size), let to = WALSegment(name: last, size: size)
+            else { return "it does not tell its segment size" }
+            let expected = (from.number...to.number).map { WALSegment(timeline: from.timeline, number: $0).name(size) }
+            return names == expected ? nil : "it holds \(names.joined(separator: ", "))"
+        }
+    }
+
+    /// The backups whose own log, from start to stop, is in the object.
+    private func hurt(by name: WALObjectName, _ size: WALSegmentSize?, _ backups: [BaseBackup]) -> [ObjectID] {
+        guard let first = name.segment else { return [] }
+        var last = first
+        if case .batch(_, let end) = name { last = end }
+        return backups.filter { backup in
+            guard let from = WALSegment(name: first, size: backup.facts.segmentSize), let to = WALSegment(name: last, size: backup.facts.segmentSize)
+            else { return false }
+            return !backup.facts.includesLog && from.number <= backup.lastSegment && to.number >= backup.firstSegment
+        }.map(\.id)
+    }
+
+    /// Segments that base backups need for themselves and that are not there.
+    private func missing(_ system: UInt64, _ backups: [BaseBackup]) throws -> [Damage] {
+        let inventory: WALInventory
+        do {
+            inventory = try archive.inventory(of: system)
+        } catch let error as RepoError where error.code == .damaged {
+            return []  // Every object that could tell the segment size is named already.
+        }
+        var errors: [String: Damage] = [:]
+        for backup in backups where !backup.facts.includesLog {
+            let timeline = inventory[backup.facts.timeline]
+            let range = backup.firstSegment...backup.lastSegment
+            let size = backup.facts.segmentSize
+            for gap in timeline?.missing(in: range) ?? [range] {
+                let names = [gap.lowerBound, gap.upperBound].map { WALSegment(timeline: backup.facts.timeline, number: $0).name(size) }
+                let object = WALObjectName.file(.segment(name: names[0])).key(systemIdentifier: system).description
+                let through = names[0] == names[1] ? "" : ", and all up to \(names[1])"
+                var damage =
+                    errors[object] ?? Damage(object: object, kind: .log, problem: "it is missing\(through), and a base backup needs it")
+                damage.snapshots.append(backup.id)
+                errors[object] = damage
+            }
+        }
+        return Array(errors.values)
+    }
+}

@@ -43,6 +43,8 @@ import Testing
         func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws {
             try base.list(prefix, body)
         }
+        func makeDurable(_ key: StoreKey) throws { try base.makeDurable(key) }
+
         func delete(_ key: StoreKey) throws {
             guard !isDead.withLock({ $0 }) else { return }
             try base.delete(key)

@@ -10,7 +10,7 @@ struct WALCommandTests {
     private func server() throws -> PostgresServer {
         let server = try PostgresServer(initdb: ["--wal-segsize=1"], settings: ["wal_keep_size = 1GB", "max_wal_size = 1GB"])
         try server.start()
-        try server.sql("CREATE TABLE t AS SELECT i, repeat(md5(i::text), 8) FROM generate_series(1, 15000) i")
+        try server.sql("CREATE TABLE t AS SELECT i, repeat(md5(i::text), 8) FROM generate_series(1, 40000) i")
         try server.sql("SELECT pg_switch_wal()")
         try server.stop()
         return server
@@ -23,6 +23,7 @@ struct WALCommandTests {
         defer { server.remove() }
         let names = try PostgresServer.run(["/bin/ls", server.data + "/pg_wal"]).split(separator: "\n").map(String.init)
             .filter { $0.utf8.count == 24 }.sorted()
+        try #require(names.count > 10)
         let path = server.data + "/pg_wal/"
         for name in names.prefix(6) {
             let outcome = session.run("wal", "push", path + name, "--json")
@@ -46,11 +47,11 @@ struct WALCommandTests {
         #expect(pruned.status == 0)
         #expect(pruned.output.contains("\"log_objects_deleted\":0"))
 
-        // Another cluster's segment under a name that is there, and one that was changed.
+        // A segment under another's name, and one that was changed.
         let folder = session.folder + "/other"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        try FileManager.default.copyItem(atPath: path + names[1], toPath: "\(folder)/\(names[2])")
-        #expect(session.run("wal", "push", "\(folder)/\(names[2])").status == 12)
+        try FileManager.default.copyItem(atPath: path + names[1], toPath: "\(folder)/\(names[8])")
+        #expect(session.run("wal", "push", "\(folder)/\(names[8])").status == 12)
         var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path + names[3])))
         bytes[2] ^= 4
         try Data(bytes).write(to: URL(fileURLWithPath: "\(folder)/\(names[3])"))
@@ -86,6 +87,9 @@ struct WALCommandTests {
         try Data("1\t0/3000000\tx\n".utf8).write(to: URL(fileURLWithPath: lost))
         #expect(session.run("wal", "push", lost).status == 2)
         try Data("nonsense".utf8).write(to: URL(fileURLWithPath: history))
-        #expect(session.run("wal", "push", history).status == 12)
+        #expect(session.run("wal", "push", history).status == 14)
+        let nonsense = server.data + "/pg_wal/00000004.history"
+        try Data("nonsense".utf8).write(to: URL(fileURLWithPath: nonsense))
+        #expect(session.run("wal", "push", nonsense).status == 12)
     }
 }

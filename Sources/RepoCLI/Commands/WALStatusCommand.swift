@@ -1,5 +1,6 @@
 import ArgumentParser
 import Policy
+import PostgresClient
 import PostgresFormats
 import RepoBase
 import WALArchive
@@ -15,16 +16,29 @@ struct WALStatusCommand: RepoSubcommand {
             Examples:
               repo wal status
               repo wal status --json
+              repo wal status --dsn service=main
             """)
 
+    @Option(
+        help: ArgumentHelp(
+            "Also ask this server how far ahead of the archive it is; as libpq takes it.",
+            valueName: "dsn"))
+    var dsn: String?
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let status = try WALArchive(try context.openRepository()).status(promises: context.promises())
+        var status = try WALArchive(try context.openRepository()).status(promises: context.promises())
+        var servers: [(state: ServerState, behind: UInt64)] = []
+        if let dsn {
+            let state = try ServerState(PostgresConnection(ConnectionTarget(dsn), applicationName: "repo wal status"))
+            servers.append((state, status.add(state)))
+        }
         if context.options.json {
-            try context.console.print(JSONOutput.pretty(WALStatusReport(status)))
+            try context.console.print(JSONOutput.pretty(WALStatusReport(status, servers)))
         } else {
-            try context.console.write(WALStatusText(status, zone: context.zone).text)
+            var text = WALStatusText(status, zone: context.zone)
+            for (state, behind) in servers { text.show(state, behind: behind, context.zone) }
+            try context.console.write(text.text)
             if let limitation = status.limitation { context.note(limitation) }
             if status.clusters.isEmpty { context.note("There is no log of any cluster yet.") }
         }

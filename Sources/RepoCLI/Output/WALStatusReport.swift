@@ -56,10 +56,61 @@ struct WALStatusReport: Encodable {
         let kept: Bool
     }
 
+    struct Server: Encodable {
+        struct Slot: Encodable {
+            let name: String
+            let physical: Bool
+            let active: Bool
+            let restartLsn: String?
+            let heldBytes: UInt64
+            let status: String?
+        }
+
+        let systemIdentifier: String
+        let timeline: UInt32
+        let inRecovery: Bool
+        let position: String
+        let behindBytes: UInt64
+        let archiveMode: String
+        let archivedCount: UInt64
+        let lastArchived: String?
+        let lastArchivedTime: String?
+        let failedCount: UInt64
+        let lastFailed: String?
+        let lastFailedTime: String?
+        let failing: Bool
+        let ready: Int?
+        let slots: [Slot]
+
+        init(_ state: ServerState, _ behind: UInt64) {
+            systemIdentifier = "\(state.systemIdentifier)"
+            timeline = state.timeline
+            inRecovery = state.isInRecovery
+            position = state.position.description
+            behindBytes = behind
+            archiveMode = state.archiveMode
+            archivedCount = state.archivedCount
+            lastArchived = state.lastArchived
+            lastArchivedTime = state.lastArchivedTime.map(TimeDisplay.utc)
+            failedCount = state.failedCount
+            lastFailed = state.lastFailed
+            lastFailedTime = state.lastFailedTime.map(TimeDisplay.utc)
+            failing = state.isFailing
+            ready = state.readyFiles
+            slots = state.slots.map {
+                Slot(
+                    name: $0.name, physical: $0.isPhysical, active: $0.isActive, restartLsn: $0.restart?.description, heldBytes: $0.heldBytes,
+                    status: $0.status)
+            }
+        }
+    }
+
     let clusters: [Cluster]
+    let servers: [Server]?
     let limitation: String?
 
-    init(_ status: WALStatus) {
+    init(_ status: WALStatus, _ servers: [(state: ServerState, behind: UInt64)]) {
+        self.servers = servers.isEmpty ? nil : servers.map { Server($0.state, $0.behind) }
         limitation = status.limitation
         clusters = status.clusters.map { cluster in
             Cluster(
@@ -129,6 +180,23 @@ struct WALStatusText {
             let to = window.to.map { TimeDisplay.local($0, in: zone) } ?? "the end of the log"
             text += "    recoverable  \(TimeDisplay.local(window.from, in: zone)) to \(to)"
             text += " (\(window.start) to \(window.end)), \(Self.count(window.backups, "base backup"))\n"
+        }
+    }
+
+    /// What a server says, beside what the archive has.
+    mutating func show(_ server: ServerState, behind: UInt64, _ zone: any ZoneOffsets) {
+        text += "\nserver of cluster \(server.systemIdentifier)\(server.isInRecovery ? ", a standby" : ""), timeline \(server.timeline), "
+        text += "at \(server.position): the archive is \(ByteCount.describe(behind)) behind\n"
+        var line = "  archive_mode \(server.archiveMode)"
+        if let last = server.lastArchived, let time = server.lastArchivedTime { line += ", last archived \(last) at \(TimeDisplay.local(time, in: zone))" }
+        if let ready = server.readyFiles { line += ", \(Self.count(ready, "file")) waiting" }
+        text += line + "\n"
+        if server.isFailing, let failed = server.lastFailed, let time = server.lastFailedTime {
+            text += "  FAILING at \(failed), last at \(TimeDisplay.local(time, in: zone)): the server's log has the reason\n"
+        }
+        for slot in server.slots {
+            text += "  slot \(TextDisplay.oneLine(slot.name)) (\(slot.isPhysical ? "physical" : "logical"), \(slot.isActive ? "active" : "INACTIVE"))"
+            text += " holds \(ByteCount.describe(slot.heldBytes))\(slot.status == "lost" ? ", and has lost more" : "")\n"
         }
     }
 

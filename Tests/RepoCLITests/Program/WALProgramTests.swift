@@ -21,6 +21,10 @@ struct WALProgramTests {
         try server.sql("SELECT pg_create_restore_point('before')")
         try server.sql("DELETE FROM t")
         try archived.archiveAll()
+        try server.sql("SELECT pg_create_physical_replication_slot('standby', true)")
+        let status = try archived.run("wal status --dsn '\(server.connectionString)' --json")
+        #expect(status.contains("\"archive_mode\" : \"on\"") && status.contains("\"failing\" : false"))
+        #expect(status.contains("\"name\" : \"standby\""))
 
         // Up to the restore point, promoted there, and archiving into the same repository on timeline 2.
         try first.start()

@@ -90,7 +90,7 @@ extension LocalStore {
     }
 
     /// True for large objects, once so many bytes were stored that keeping more of them in memory would push out what other programs
-    /// work with: a backup is not read again soon (docs/adr/0013-writes-past-the-page-cache.md). Counts the others.
+    /// work with: a backup is not read again soon (docs/adr/0017-writes-past-the-page-cache.md). Counts the others.
     func bypassesCache(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard synchronises, bytes.count >= Self.directMinimum, Int(bitPattern: bytes.baseAddress) % Self.block == 0 else { return false }
         return cachedBytes.withLock { cached in

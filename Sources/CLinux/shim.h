@@ -57,6 +57,9 @@ static inline int linux_punch_hole(int fd, off_t offset, off_t length) {
     return (int)syscall(SYS_fallocate, fd, 3, offset, length);
 }
 
+// syncfs(2), hidden behind _GNU_SOURCE: everything of the file system that holds the open file is on the disk on return.
+static inline int linux_syncfs(int fd) { return (int)syscall(SYS_syncfs, fd); }
+
 // include/uapi/linux/fcntl.h and include/uapi/asm-generic/fcntl.h.
 static const int LINUX_O_PATH = 010000000;
 static const int LINUX_AT_EMPTY_PATH = 0x1000;

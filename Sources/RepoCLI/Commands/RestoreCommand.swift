@@ -1,5 +1,6 @@
 import ArgumentParser
 import Ingest
+import Recovery
 import RepoBase
 import Repository
 
@@ -27,17 +28,26 @@ struct RestoreCommand: RepoSubcommand {
             --overwrite or --delete. Repeated into the same target, only what differs is written. What is damaged in \
             the repository is named, and everything else is restored.
 
+            Of a PostgreSQL source, the moment that was asked for is brought back into a data directory, from the base \
+            backup before it and the archived log: the position at which recovery has to stop is looked up beforehand, and \
+            whether all of the log up to there is in the archive and whole. What cannot be recovered is refused with exit \
+            status 13 before anything is touched. Without a target, all that there is comes back.
+
             Examples:
               repo restore latest:uploads --target /tmp/uploads
               repo restore --source uploads --at '2026-11-03 02:30:00' --target /tmp/uploads
               repo restore latest --target / --include /etc/nginx --overwrite if-changed
               repo restore latest:dumps --to 'host=/run/postgresql user=postgres' --database shop
+              repo restore --source main-db --at '2026-11-03 02:30:00' --target /var/lib/postgresql/restored --dry-run
+              repo restore --source main-db --at '2026-11-03 02:30:00' --target /var/lib/postgresql/restored --start
             """)
 
     @Argument(help: SnapshotName.help) var snapshot: String?
     @Option(help: ArgumentHelp("The newest snapshot of this source.", valueName: "name")) var source: String?
-    @Option(help: ArgumentHelp("The newest snapshot at or before this time.", valueName: "time")) var at:
-        String?
+    @Option(
+        help: ArgumentHelp(
+            "The newest snapshot at or before this time; of a PostgreSQL source, exactly this moment.", valueName: "time"))
+    var at: String?
     @Option(help: ArgumentHelp("Where to; made where it is missing.", valueName: "folder")) var target = ""
     @Option(
         name: .customLong("include"),
@@ -55,14 +65,19 @@ struct RestoreCommand: RepoSubcommand {
     @Flag(help: "Read every written file again and compare.") var verify = false
     @Flag(help: "Restore owners by number even where their names are known.") var numericOwners = false
     @OptionGroup(title: "Dumps of PostgreSQL") var dumps: DumpRestoreArguments
+    @OptionGroup(title: "Recovering PostgreSQL") var recovery: RecoveryArguments
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func validate() throws {
         if target.isEmpty == (dumps.to == nil) { throw ValidationError("Give either --target or --to.") }
+        if dumps.to != nil, recovery.isAsked {
+            throw ValidationError("--to restores dumps; a cluster is recovered into a directory, --target.")
+        }
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
         let repository = try context.openRepositoryForReading()
+        if dumps.to == nil, let status = try recover(context, repository) { return status }
         let entry = try SnapshotChoice.find(
             snapshot, source: source, at: at, SnapshotCatalog(repository), context)
         if let status = try dumps.run(entry, repository, context) { return status }
@@ -97,6 +112,61 @@ struct RestoreCommand: RepoSubcommand {
             try context.console.print(summary.line)
         }
         return result.exitStatus
+    }
+
+    /// Recovers a cluster when that is what was asked for; nil when files are to be restored as they were.
+    private func recover(_ context: CommandContext, _ repository: OpenRepository) throws -> Int32? {
+        let catalog = SnapshotCatalog(repository)
+        let candidates: [ClusterHistory.Candidate]
+        if let snapshot {
+            let entry = try catalog.find(snapshot)
+            let candidate = try ClusterHistory.Candidate(entry)
+            guard recovery.isAsked || at != nil && candidate != nil else {
+                if candidate != nil {
+                    context.note("these are the files as they were backed up; for a database that starts, add --target-immediate, --latest or --at")
+                }
+                return nil
+            }
+            guard let candidate else {
+                throw RepoError(
+                    .usage, "snapshot \(entry.id.short) is no base backup of PostgreSQL, and an option for recovering one was given",
+                    advice: "'repo snapshots' tells the kind of each.")
+            }
+            guard source == nil else {
+                throw RepoError(.usage, "a snapshot was named, and --source as well", advice: "Give the one or the other.")
+            }
+            candidates = [candidate]
+        } else {
+            let entries = try catalog.all { _, error in context.warn(error.message) }.filter { source == nil || $0.snapshot.source == source }
+            candidates = try entries.compactMap { try ClusterHistory.Candidate($0) }
+            let sources = Set(entries.map(\.snapshot.source))
+            if sources.count > 1, recovery.isAsked {
+                let clusters = Set(candidates.map(\.entry.snapshot.source)).sorted().map(TextDisplay.oneLine).joined(separator: ", ")
+                throw RepoError(
+                    .usage, "there are snapshots of \(sources.count) sources, and none was chosen",
+                    advice: clusters.isEmpty ? "None of them is a base backup of PostgreSQL." : "Name one with --source: \(clusters).")
+            }
+            guard sources.count == 1, !candidates.isEmpty else {
+                guard recovery.isAsked else { return nil }
+                throw RepoError(
+                    .notFound, source.map { "there is no base backup of source '\($0)'" } ?? "there is no base backup of PostgreSQL",
+                    advice: "'repo snapshot postgres' makes one.")
+            }
+            // A source may hold dumps as well: the newest snapshot tells what it is now, unless a recovery was asked for.
+            guard try recovery.isAsked || entries.last.flatMap({ try ClusterHistory.Candidate($0) }) != nil else { return nil }
+        }
+        guard includes.isEmpty, excludes.isEmpty else {
+            throw RepoError(
+                .usage, "a cluster is recovered whole: --include and --exclude do not go with that",
+                advice: "To get single files of a base backup, name its snapshot: repo restore SNAP --include …")
+        }
+        guard !numericOwners else { throw RepoError(.usage, "--numeric-owners does not go with recovering a cluster") }
+        var run = RecoveryRun(context: context, repository: repository, arguments: recovery)
+        run.overwrite = overwrite?.option ?? (delete ? .ifChanged : nil)
+        run.deletes = delete
+        run.verifies = verify
+        run.isDryRun = isDryRun
+        return try run.run(candidates, target: recovery.target(at.map { try context.moment($0) }), into: target)
     }
 
     /// A dry run and --verbose name every entry.

@@ -44,6 +44,13 @@ struct ClusterTarget {
                     advice: "Everything in it would be deleted. Name another target.")
             }
         }
+        for name in options.tablespaces.keys.sorted()
+        where !facts.tablespaces.contains(where: { $0.location == name || "\($0.oid)" == name }) {
+            let known = facts.tablespaces.map { "\($0.location) (\($0.oid))" }.joined(separator: ", ")
+            throw RepoError(
+                .usage, "the cluster has no tablespace in '\(name)'",
+                advice: known.isEmpty ? "It has no tablespaces." : "Its tablespaces: \(known).")
+        }
         var tablespaces: [Tablespace] = []
         for tablespace in facts.tablespaces {
             let mapped = options.tablespaces[tablespace.location] ?? options.tablespaces["\(tablespace.oid)"]
@@ -62,13 +69,6 @@ struct ClusterTarget {
                 throw RepoError(.usage, "two tablespaces cannot share '\(folder.path)'")
             }
             tablespaces.append(Tablespace(oid: tablespace.oid, folder: folder))
-        }
-        for name in options.tablespaces.keys.sorted()
-        where !facts.tablespaces.contains(where: { $0.location == name || "\($0.oid)" == name }) {
-            let known = facts.tablespaces.map { "\($0.location) (\($0.oid))" }.joined(separator: ", ")
-            throw RepoError(
-                .usage, "the cluster has no tablespace in '\(name)'",
-                advice: known.isEmpty ? "It has no tablespaces." : "Its tablespaces: \(known).")
         }
         self.tablespaces = tablespaces
     }

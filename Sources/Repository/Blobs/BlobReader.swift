@@ -267,8 +267,8 @@ public enum PackObject {
     /// Every pack that is in the store, by one listing. 32 bytes each.
     static func all(in store: any Store) throws -> Set<ObjectID> {
         var ids: Set<ObjectID> = []
-        try store.list(prefix) { object in
-            if let id = id(object.key) { ids.insert(id) }
+        try store.listKeys(prefix) { key in
+            if let id = id(key) { ids.insert(id) }
         }
         return ids
     }

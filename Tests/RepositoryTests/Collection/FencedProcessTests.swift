@@ -221,5 +221,7 @@ struct PartialListings: Store {
         try base.list(prefix) { if !isMissed($0.key) { try body($0) } }
     }
 
+    func makeDurable(_ key: StoreKey) throws { try base.makeDurable(key) }
+
     func delete(_ key: StoreKey) throws { try base.delete(key) }
 }

@@ -23,8 +23,9 @@ public protocol Store: Sendable {
     /// Nil when absent.
     func stat(_ key: StoreKey) throws -> StoredObject?
 
-    /// Calls `body` for every object whose key begins with `prefix`, in no order. Objects put or deleted
-    /// meanwhile may be seen or not; all others are. Unfinished puts are never seen.
+    /// Calls `body` for every object whose key begins with `prefix`, in no order. Objects put, replaced or
+    /// deleted meanwhile may be seen or not (a tmpfs moves a replaced name to the directory's end); all others are. Unfinished puts are
+    /// never seen.
     func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws
 
     /// Calls `body` for every key that begins with `prefix`, as `list` does, without looking at the objects: several times as fast where that

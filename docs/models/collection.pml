@@ -9,7 +9,10 @@
  * has crashed there, or is stalled; whoever goes on after it was fenced is the stalled writer that wakes up. Anyone may be
  * fenced at any moment, since clocks prove nothing; registration and fence may be removed at any moment after that.
  *
- * Left out: deltas that rest on other blobs; listings that are not one moment's; a put that reaches the store but reports
+ * The program has all of these rules; docs/collection.md has them in words.
+ *
+ * Left out: deltas that rest on other blobs; listings that are not one moment's (of what is never replaced they
+ * show what was there before: the program relies on no other); a put that reaches the store but reports
  * failure and is repeated (packs, segments and snapshots are named by content, so a repeated put stores the same bytes; a
  * record that is created twice lists the same packs); forgetting any snapshot but the first; that garbage goes in the end.
  *

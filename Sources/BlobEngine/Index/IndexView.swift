@@ -16,14 +16,18 @@ public final class IndexView: Sendable {
     /// The same as a set, to tell whether another load found the same.
     public let segments: Set<ObjectID>
     public let condemned: Set<ObjectID>
+    /// Packs that the tables name and the store does not have, where somebody has looked: to a writer they are as good as condemned.
+    public let absent: Set<ObjectID>
     /// For each table and pack: may this key rest new data on it?
     private let usable: [[Bool]]
     private let isUsable: @Sendable (_ signer: KeyID, _ pack: PackRecord) -> Bool
 
-    /// - Parameter usableForDeduplication: whether what a segment, signed by `signer`, says of a pack is trusted enough to rest new data on it
-    ///   (design, signatures).
+    /// - Parameters:
+    ///   - absent: packs that the store does not have; none where nobody has looked.
+    ///   - usableForDeduplication: whether what a segment, signed by `signer`, says of a pack is trusted enough to rest new data on it
+    ///     (design, signatures).
     public init(
-        tables: [(name: ObjectID, table: IndexTable)], condemned: Set<ObjectID>,
+        tables: [(name: ObjectID, table: IndexTable)], condemned: Set<ObjectID>, absent: Set<ObjectID> = [],
         usableForDeduplication: @escaping @Sendable (_ signer: KeyID, _ pack: PackRecord) -> Bool
     ) {
         self.tables = tables.map(\.table)
@@ -31,10 +35,11 @@ public final class IndexView: Sendable {
         segments = Set(names)
         restable = Monitor(BlobBitmap(counts: tables.map(\.table.count)))
         self.condemned = condemned
+        self.absent = absent
         isUsable = usableForDeduplication
         usable = tables.map { entry in
             entry.table.packs.map {
-                !condemned.contains($0.id) && usableForDeduplication(entry.table.signer, $0)
+                !condemned.contains($0.id) && !absent.contains($0.id) && usableForDeduplication(entry.table.signer, $0)
             }
         }
     }
@@ -45,10 +50,13 @@ public final class IndexView: Sendable {
         names = other.names + [name]
         segments = other.segments.union([name])
         condemned = other.condemned
+        absent = other.absent
         isUsable = other.isUsable
         usable =
             other.usable + [
-                table.packs.map { !other.condemned.contains($0.id) && other.isUsable(table.signer, $0) }
+                table.packs.map {
+                    !other.condemned.contains($0.id) && !other.absent.contains($0.id) && other.isUsable(table.signer, $0)
+                }
             ]
     }
 
@@ -90,7 +98,7 @@ public final class IndexView: Sendable {
     /// Deltas are written with far shorter chains; a longer one is damage or malice, and not rested on.
     private static let maximumChain = 16
 
-    /// Whether a writer may leave the blob out, or rest a delta on it: it is in a pack that is neither condemned nor of doubtful origin, and
+    /// Whether a writer may leave the blob out, or rest a delta on it: it is in a pack that is neither condemned nor absent nor of doubtful origin, and
     /// so is everything that it rests on itself. Garbage that was kept may be a delta whose base was not.
     public func containsForDeduplication(_ id: BlobID) -> Bool { hasUsableCopy(id, type: nil, links: 0) }
 

@@ -263,4 +263,13 @@ public enum PackObject {
         guard parts.count == 3, parts[0] == "packs", parts[2].hasPrefix(parts[1]) else { return nil }
         return ObjectID(parts[2])
     }
+
+    /// Every pack that is in the store, by one listing. 32 bytes each.
+    static func all(in store: any Store) throws -> Set<ObjectID> {
+        var ids: Set<ObjectID> = []
+        try store.listKeys(prefix) { key in
+            if let id = id(key) { ids.insert(id) }
+        }
+        return ids
+    }
 }

@@ -9,7 +9,7 @@ extension CollectionRun {
         let fenceAfter = collector.options.fenceAfter
         try arm(own)
         let (records, remains) = try GarbageRecord.all(repository)
-        for number in remains { try GarbageRecord.remove(number, repository) }
+        for name in remains { try GarbageRecord.remove(name, repository) }
         let census = try WriterCensus(repository, own: own, fenceAfter: fenceAfter)
         var waiting: Set<[UInt8]> = []
         var ready: [GarbageRecord] = []
@@ -48,7 +48,7 @@ extension CollectionRun {
         }
         guard !unarmed.isEmpty else { return }
         let census = try WriterCensus(repository, own: own, fenceAfter: collector.options.fenceAfter)
-        for record in unarmed { try GarbageRecord.add(.writers, record.number, census.others, repository) }
+        for record in unarmed { try GarbageRecord.add(.writers, record.name, census.others, repository) }
     }
 
     /// Step 6, for records whose writers are gone.
@@ -81,7 +81,7 @@ extension CollectionRun {
         try deletePacks(of: due)
         let census = try WriterCensus(
             repository, own: registration?.identifier, fenceAfter: collector.options.fenceAfter)
-        for record in due { try GarbageRecord.add(.swept, record.number, census.others, repository) }
+        for record in due { try GarbageRecord.add(.swept, record.name, census.others, repository) }
     }
 
     private func deletePacks(of records: [GarbageRecord]) throws {
@@ -106,7 +106,7 @@ extension CollectionRun {
         try journal(
             "prune: delete", subjects: subjects,
             details: [
-                "\(bytes) bytes", "condemned in " + records.map { "gc/\($0.number)" }.joined(separator: ", "),
+                "\(bytes) bytes", "condemned in " + records.map { "gc/\($0.name)" }.joined(separator: ", "),
             ])
     }
 
@@ -119,7 +119,7 @@ extension CollectionRun {
         let indexed = Set(try repository.reloadIndex().tables.flatMap { $0.packs.map(\.id) })
         for record in records {
             let isDone = try record.swept!.allSatisfy(census.isGone) && indexed.isDisjoint(with: record.packs)
-            if isDone { try GarbageRecord.remove(record.number, repository) }
+            if isDone { try GarbageRecord.remove(record.name, repository) }
         }
         try repository.reloadIndex()
     }

@@ -60,7 +60,7 @@ final class CollectionRun {
     private func choose() throws -> (Marking, CollectionPlan, [StoredObject]) {
         // Packs before the index: one that is stored and indexed in between counts as indexed.
         let stored = try storedPacks()
-        let marking = try mark(isPresent: { stored[$0] != nil })
+        let marking = try mark()
         let plan = CollectionPlan(
             marking.packs, maximumUnused: collector.options.maximumUnused, epoch: repository.keys.currentEpoch.epoch,
             endsRotation: collector.options.endsRotation)
@@ -92,16 +92,16 @@ final class CollectionRun {
 
     /// Marks from all snapshots that there are now. An index that was listed while another collector replaced a segment may lack it; so what
     /// is missing is looked for once more.
-    func mark(isPresent: (ObjectID) throws -> Bool) throws -> Marking {
+    func mark() throws -> Marking {
         collector.begin(.marking)
         do {
-            return try markOnce(isPresent: isPresent)
+            return try markOnce()
         } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
-            return try markOnce(isPresent: isPresent)
+            return try markOnce()
         }
     }
 
-    private func markOnce(isPresent: (ObjectID) throws -> Bool) throws -> Marking {
+    private func markOnce() throws -> Marking {
         // Snapshots before the index, which then has all that they need.
         let catalog = SnapshotCatalog(repository)
         var roots: [BlobID] = []
@@ -116,9 +116,9 @@ final class CollectionRun {
             }
         }
         let index = try repository.reloadIndex()
-        let packs = try PackCensus(index, repository) { id in
-            try isPresent(id) || repository.store.stat(PackObject.key(id)) != nil
-        }
+        // Packs after both: those that another collector has swept meanwhile must not count as there.
+        let stored = try PackObject.all(in: repository.store)
+        let packs = PackCensus(index, repository) { stored.contains($0) }
         var marking = Marking(index, packs)
         try marking.reach(roots, repository)
         try marking.choose()
@@ -188,11 +188,11 @@ final class CollectionRun {
         collector.begin(.condemning)
         try registration?.checkFence()
         let packs = condemned.compactMap { PackObject.id(StoreKey($0.object)) }
-        let number = try GarbageRecord.condemn(packs, repository)
+        let record = try GarbageRecord.condemn(packs, repository)
         absentPacks.formUnion(packs)
         try journal(
             "prune: condemn", subjects: condemned.map(\.object),
-            details: ["in gc/\(number)"]
+            details: ["in gc/\(record)"]
                 + condemned.map { "\($0.object), \($0.size) bytes: \($0.reason)" })
     }
 
@@ -204,8 +204,7 @@ final class CollectionRun {
 
     /// Step 6a: copies what snapshots need and only condemned packs hold. False when something could not be copied.
     func rescue() throws -> Bool {
-        let stored = try storedPacks()
-        let marking = try mark(isPresent: { stored[$0] != nil })
+        let marking = try mark()
         if !marking.rescues.isEmpty {
             collector.begin(.copying)
             var copying = BlobCopying(repository, marking)

@@ -2,9 +2,12 @@ import BlobEngine
 import RepoBase
 import Storage
 
-/// One `gc/<n>`: packs that were condemned together, and how far their collection is (docs/collection.md).
+/// One `gc/<name>`: packs that were condemned together, and how far their collection is (docs/collection.md).
+///
+/// A name is a number, for order and for people, and 8 random bytes, so that it is never used again: what a collector that was fenced
+/// long ago still writes must not become part of another record.
 struct GarbageRecord {
-    let number: Int
+    let name: String
     let packs: [ObjectID]
     /// Nil while it is not armed: nobody has listed the writers yet.
     let writers: [[UInt8]]?
@@ -15,55 +18,64 @@ struct GarbageRecord {
         case condemned, writers, swept
     }
 
-    static func key(_ number: Int, _ part: Part) -> StoreKey {
-        let digits = String(number)
-        return StoreKey(
-            "\(CondemnedPacks.prefix)\(String(repeating: "0", count: max(0, 8 - digits.count)))\(digits)/\(part.rawValue)"
-        )
+    static func key(_ name: String, _ part: Part) -> StoreKey {
+        StoreKey("\(CondemnedPacks.prefix)\(name)/\(part.rawValue)")
     }
 
-    /// All records, by number, and the numbers of those of which only remains are left.
-    static func all(_ repository: OpenRepository) throws -> (records: [GarbageRecord], remains: [Int]) {
-        var parts: [Int: Set<String>] = [:]
+    /// The record's name in a key; nil for what is none.
+    private static func recordName(_ key: StoreKey) -> Substring? {
+        let parts = key.description.split(separator: "/")
+        return parts.count == 3 && number(parts[1]) != nil ? parts[1] : nil
+    }
+
+    /// Names of the first programs end with the number.
+    private static func number(_ name: Substring) -> Int? { Int(name.prefix { $0 != "-" }) }
+
+    /// All records, by number, and the names of those of which only remains are left.
+    static func all(_ repository: OpenRepository) throws -> (records: [GarbageRecord], remains: [String]) {
+        var parts: [String: Set<String>] = [:]
         try repository.store.list(CondemnedPacks.prefix) { object in
-            let names = object.key.description.split(separator: "/")
-            guard names.count == 3, let number = Int(names[1]) else { return }
-            parts[number, default: []].insert(String(names[2]))
+            guard let name = recordName(object.key) else { return }
+            parts[String(name), default: []].insert(String(object.key.description.split(separator: "/")[2]))
         }
         var records: [GarbageRecord] = []
-        var remains: [Int] = []
-        for (number, found) in parts.sorted(by: { $0.key < $1.key }) {
+        var remains: [String] = []
+        for (name, found) in parts.sorted(by: { $0.key < $1.key }) {
             func read(_ part: Part) throws -> CollectionRecord? {
-                guard found.contains(part.rawValue) else { return nil }
+                // A record that is being created may be listed without its packs; only when they are not there does nobody want the rest.
+                guard found.contains(part.rawValue) || part == .condemned else { return nil }
                 do {
-                    return try CollectionRecord.read(key(number, part), repository)
+                    return try CollectionRecord.read(key(name, part), repository)
                 } catch let error as RepoError where error.code == .notFound {
                     return nil  // another collector has finished it meanwhile
                 }
             }
             guard let condemned = try read(.condemned) else {
-                remains.append(number)
+                remains.append(name)
                 continue
             }
             records.append(
                 GarbageRecord(
-                    number: number, packs: condemned.packs, writers: try read(.writers)?.subjects,
+                    name: name, packs: condemned.packs, writers: try read(.writers)?.subjects,
                     swept: try read(.swept)?.subjects))
         }
         return (records, remains)
     }
 
-    /// Creates the next free record. Two collectors never share one.
-    static func condemn(_ packs: [ObjectID], _ repository: OpenRepository) throws -> Int {
+    /// Creates a new record and returns its name.
+    static func condemn(_ packs: [ObjectID], _ repository: OpenRepository) throws -> String {
         while true {
             var last = 0
             try repository.store.list(CondemnedPacks.prefix) { object in
-                let names = object.key.description.split(separator: "/")
-                if names.count == 3, let number = Int(names[1]) { last = max(last, number) }
+                last = max(last, recordName(object.key).flatMap(number) ?? 0)
             }
+            let digits = String(last + 1)
+            let name =
+                String(repeating: "0", count: max(0, 8 - digits.count)) + digits + "-"
+                + Hexadecimal.encode(RandomBytes.make(8))
             do {
-                try CollectionRecord.write(key(last + 1, .condemned), packs.map(\.bytes), repository)
-                return last + 1
+                try CollectionRecord.write(key(name, .condemned), packs.map(\.bytes), repository)
+                return name
             } catch let error as RepoError where error.code == .conflict {
                 continue
             }
@@ -71,16 +83,16 @@ struct GarbageRecord {
     }
 
     /// Creates a part that another collector may create at the same time; the first counts.
-    static func add(_ part: Part, _ number: Int, _ writers: [[UInt8]], _ repository: OpenRepository) throws {
+    static func add(_ part: Part, _ name: String, _ writers: [[UInt8]], _ repository: OpenRepository) throws {
         do {
-            try CollectionRecord.write(key(number, part), writers, repository)
+            try CollectionRecord.write(key(name, part), writers, repository)
         } catch let error as RepoError where error.code == .conflict {
             return
         }
     }
 
     /// The list of condemned packs goes last: until then the record may be gone on with.
-    static func remove(_ number: Int, _ repository: OpenRepository) throws {
-        for part in [Part.swept, .writers, .condemned] { try repository.store.delete(key(number, part)) }
+    static func remove(_ name: String, _ repository: OpenRepository) throws {
+        for part in [Part.swept, .writers, .condemned] { try repository.store.delete(key(name, part)) }
     }
 }

@@ -95,7 +95,9 @@ struct Marking {
         RepoError(
             .damaged, "\(what), which a snapshot needs, is in no pack that the index names",
             advice:
-                "Nothing was deleted. Run 'repo check', then 'repo repair index' or 'repo repair snapshots'.")
+                "Nothing was deleted. Run 'repo check', which names the snapshots concerned, then 'repo repair index'; what that does not bring back, "
+                + "'repo repair snapshots' takes out of them, and 'repo forget ID' ends one of which nothing is left. A snapshot that was killed after a prune no longer waited for it may lack content, too: "
+                + "it was never reported as done.")
     }
 
     // MARK: Choosing

@@ -12,8 +12,11 @@ struct WriterCensus {
     /// Registered writers, with the time of their last sign.
     private(set) var writers: [[UInt8]: Int64] = [:]
     private(set) var fences: [[UInt8]: Int64] = [:]
+    /// Objects that show that a writer lives, with their times; some may be of writers that are gone.
+    private var signs: [[UInt8]: Int64] = [:]
 
     private static let fenceSuffix = ".fence"
+    private static let signSuffix = ".alive"
 
     /// - Parameter own: the collector's own registration, which nobody waits for here.
     init(_ repository: OpenRepository, own: [UInt8]?, fenceAfter: Int64) throws {
@@ -22,17 +25,24 @@ struct WriterCensus {
         self.own = own
         var listed: [[UInt8]: Int64] = [:]
         var fenced: [[UInt8]: Int64] = [:]
+        var alive: [[UInt8]: Int64] = [:]
         try repository.store.list(WriterRegistration.prefix) { object in
             let name = object.key.description.dropFirst(WriterRegistration.prefix.count)
             if name.hasSuffix(Self.fenceSuffix) {
                 guard let id = Hexadecimal.decode(name.dropLast(Self.fenceSuffix.count)) else { return }
                 fenced[id] = object.modified
+            } else if name.hasSuffix(Self.signSuffix) {
+                guard let id = Hexadecimal.decode(name.dropLast(Self.signSuffix.count)) else { return }
+                alive[id] = object.modified
             } else if let id = Hexadecimal.decode(name) {
                 listed[id] = object.modified
             }
         }
+        for (id, time) in alive {
+            if let registered = listed[id] { listed[id] = max(registered, time) }
+        }
         now = own.flatMap { listed[$0] }
-        (writers, fences) = (listed, fenced)
+        (writers, fences, signs) = (listed, fenced, alive)
     }
 
     /// All but the own.
@@ -54,7 +64,13 @@ struct WriterCensus {
 
     private func isDead(_ id: [UInt8], _ lastSign: Int64) throws -> Bool {
         guard let now else { return false }
-        if now - lastSign >= fenceAfter { return true }
+        if now - lastSign >= fenceAfter {
+            // A listing may miss what is replaced meanwhile, so silence is confirmed by a look at the sign itself.
+            guard signs[id] == nil, let sign = try repository.store.stat(WriterRegistration.signKey(id)) else {
+                return true
+            }
+            return now - sign.modified >= fenceAfter
+        }
         guard let fields = try record(id) else { return false }
         guard let host = fields.host, let boot = fields.bootID, let process = fields.processID,
             let start = fields.processStart, host == JournalStamp.now().host
@@ -92,7 +108,12 @@ struct WriterCensus {
                 guard lastSign <= fenced else { continue }
                 try repository.store.delete(WriterRegistration.key(id))
             }
+            if signs[id] != nil { try repository.store.delete(WriterRegistration.signKey(id)) }
             try repository.store.delete(WriterRegistration.fenceKey(id))
+        }
+        // Given by a process that stalled while its registration was removed.
+        for (id, time) in signs where writers[id] == nil && fences[id] == nil && now - time >= fenceAfter {
+            try repository.store.delete(WriterRegistration.signKey(id))
         }
     }
 }

@@ -4,6 +4,9 @@ import RepoBase
 import Storage
 
 /// A writer's sign on the store that it is at work, which makes collectors wait for it (docs/collection.md).
+///
+/// The registration is created and never written again: a process that stalled just before would revive it after it was fenced and
+/// removed. What shows that the writer lives is an object beside it.
 final class WriterRegistration: Sendable {
     static let prefix = "writers/"
     private static let refreshSeconds = 600
@@ -12,6 +15,7 @@ final class WriterRegistration: Sendable {
     private let repository: OpenRepository
     private let isEnded = Monitor(false)
     private let refresher = Monitor<WorkerThread?>(nil)
+    private let hasGivenSign = Monitor(false)
 
     private init(_ identifier: [UInt8], _ repository: OpenRepository) {
         self.identifier = identifier
@@ -36,6 +40,11 @@ final class WriterRegistration: Sendable {
         StoreKey("\(prefix)\(Hexadecimal.encode(identifier)).fence")
     }
 
+    /// Written anew every ten minutes; its age counts, nothing else.
+    static func signKey(_ identifier: [UInt8]) -> StoreKey {
+        StoreKey("\(prefix)\(Hexadecimal.encode(identifier)).alive")
+    }
+
     private func record() -> [UInt8] {
         let stamp = JournalStamp.now()
         var fields = RecordFields(time: stamp.time)
@@ -48,18 +57,23 @@ final class WriterRegistration: Sendable {
         return SealedRecord.encode(.writer, fields, by: repository.keys)
     }
 
-    /// Rewrites the object every ten minutes, so that its age on the store shows that somebody is there.
     private func keepFresh() {
         refresher.withLock { thread in
             thread = WorkerThread { [self] in
                 while !isEnded.wait(upTo: Self.refreshSeconds, until: { $0 }) {
-                    // A refresh that fails is tried again; the fence tells when it was too late. One that was removed stays so:
-                    // that is a sign too.
-                    guard (try? repository.store.stat(key)) != nil else { continue }
-                    try? repository.store.put(key, record(), .replace)
+                    // A sign that fails is given again; the fence tells when it was too late.
+                    try? giveSign()
                 }
             }
         }
+    }
+
+    /// Shows that somebody is there, unless the registration was removed: nobody looks for a sign without one.
+    func giveSign() throws {
+        guard try repository.store.stat(key) != nil else { return }
+        hasGivenSign.withLock { $0 = true }
+        let sign = SealedRecord.encode(.writer, RecordFields(time: JournalStamp.now().time), by: repository.keys)
+        try repository.store.put(Self.signKey(identifier), sign, .replace)
     }
 
     /// Whether a collector has declared this writer dead: by a fence, or by removing both long after.
@@ -88,6 +102,7 @@ final class WriterRegistration: Sendable {
             thread = nil
         }
         try? repository.store.delete(Self.fenceKey(identifier))
+        if hasGivenSign.withLock({ $0 }) { try? repository.store.delete(Self.signKey(identifier)) }
         try? repository.store.delete(key)
     }
 }

@@ -36,7 +36,7 @@ public final class SnapshotWriter {
     /// For a writer key.
     private let remembered: RememberedBlobs?
 
-    /// Registers as a writer, then loads the index and what is condemned, in this order (docs/collection.md).
+    /// Registers as a writer, then loads the index, what is condemned and which packs there are, in this order (docs/collection.md).
     /// - Parameter previous: the snapshot that this one follows, as `SnapshotCatalog.latest` gives it: with a writer key it is read from what this
     ///   machine remembers.
     public init(
@@ -54,7 +54,7 @@ public final class SnapshotWriter {
                 memory: options.remembers ? SnapshotMemory(repository.cacheDirectory) : nil)
         registration = try WriterRegistration.begin(repository)
         do {
-            try repository.reloadIndex()
+            try repository.reloadIndexToRestOn()
             let indexBytes = try OrphanedPacks(repository).adopt(registration: registration)
             pipeline = try Pipeline(
                 repository, compressionLevel: options.compressionLevel, threads: options.threads,
@@ -159,6 +159,8 @@ public final class SnapshotWriter {
             let root = try assembler.finish()
             pipeline.drain()
             if pipeline.hasFailed { throw pipeline.failure }
+            // A fenced writer's packs may be gone: the index had better not name them.
+            try registration.checkFence()
             try pipeline.sink.output.finish()
             try registration.checkFence()
             let snapshot = describe(root, statistics())

@@ -16,9 +16,14 @@ struct IndexLoader {
 
     /// Order matters for writers (docs/collection.md): condemned packs are read after the index was listed would be too
     /// early for what is condemned meanwhile, so a writer registers before it calls this.
-    /// - Parameter onDamaged: told of each segment, and each record of condemned packs, that does not read; the index is loaded without it
-    ///   unless this throws. Only for those that write nothing which rests on it.
-    func load(onDamaged: (StoreKey, RepoError) throws -> Void = { throw $1 }) throws -> IndexView {
+    /// - Parameters:
+    ///   - looksForPacks: whether packs that the store does not have are found out, by a listing of all: for those who rest new data on what
+    ///     the index says.
+    ///   - onDamaged: told of each segment, and each record of condemned packs, that does not read; the index is loaded without it
+    ///     unless this throws. Only for those that write nothing which rests on it.
+    func load(
+        looksForPacks: Bool = false, onDamaged: (StoreKey, RepoError) throws -> Void = { throw $1 }
+    ) throws -> IndexView {
         let folder = repository.cacheDirectory + "/index"
         try LocalFolder.make(folder)
         var tables: [(ObjectID, IndexTable)] = []
@@ -40,8 +45,17 @@ struct IndexLoader {
         // A segment counts unless another valid one replaces it. A writer key replaces none: it could hide what others stored.
         let replaced = Set(tables.flatMap { repository.role(of: $0.1.signer) == .full ? $0.1.replaces : [] })
         let condemned = try CondemnedPacks.load(repository, onDamaged: onDamaged)
+        let counting = tables.filter { !replaced.contains($0.0) }
+        var absent: Set<ObjectID> = []
+        if looksForPacks {
+            // Last: a pack whose record of being condemned is gone already went before that record did.
+            let stored = try PackObject.all(in: repository.store)
+            for (_, table) in counting {
+                for pack in table.packs where !stored.contains(pack.id) { absent.insert(pack.id) }
+            }
+        }
         return IndexView(
-            tables: tables.filter { !replaced.contains($0.0) }.map { (name: $0.0, table: $0.1) }, condemned: condemned,
+            tables: counting.map { (name: $0.0, table: $0.1) }, condemned: condemned, absent: absent,
             usableForDeduplication: { [repository] signer, pack in
                 repository.trusts(segmentSigner: signer, pack)
             })

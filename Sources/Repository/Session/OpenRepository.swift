@@ -24,6 +24,7 @@ public final class OpenRepository: Sendable {
     private let onPartialIndex = Monitor<(@Sendable (StoreKey, RepoError) -> Void)?>(nil)
     /// The view whose tables were last found to be what was written.
     private let verified = Monitor<Set<ObjectID>>([])
+    private let looksForPacks = Monitor(false)
 
     /// Throws `.damaged` when config has no usable chunker profiles.
     public init(store: any Store, keys: KeyRing, cacheDirectory: String) throws {
@@ -55,8 +56,11 @@ public final class OpenRepository: Sendable {
     }
 
     private func loadIndex() throws -> IndexView {
-        guard let onDamaged = onPartialIndex.withLock({ $0 }) else { return try IndexLoader(self).load() }
-        return try IndexLoader(self).load(onDamaged: { onDamaged($0, $1) })
+        let looksForPacks = looksForPacks.withLock { $0 }
+        guard let onDamaged = onPartialIndex.withLock({ $0 }) else {
+            return try IndexLoader(self).load(looksForPacks: looksForPacks)
+        }
+        return try IndexLoader(self).load(looksForPacks: looksForPacks, onDamaged: { onDamaged($0, $1) })
     }
 
     /// The index as of its last loading, together with what this process has added since.
@@ -69,12 +73,21 @@ public final class OpenRepository: Sendable {
         }
     }
 
-    /// Loads the index anew: for a reader whose pack is gone, and for a writer after it has registered.
+    /// Loads the index anew: for a reader whose pack is gone, and for a collector after it has registered.
     @discardableResult
     public func reloadIndex() throws -> IndexView {
         let fresh = try loadIndex()
         loaded.withLock { $0 = fresh }
         return fresh
+    }
+
+    /// Loads the index anew for one who rests new data on it, and from now on always so: packs that the index names and the store does not
+    /// have are absent to it, as condemned ones are. An index segment may have been stored by a process that was fenced long before, after
+    /// its packs were swept (docs/collection.md). Costs one listing of the packs on top.
+    @discardableResult
+    func reloadIndexToRestOn() throws -> IndexView {
+        looksForPacks.withLock { $0 = true }
+        return try reloadIndex()
     }
 
     /// Loads the index anew unless another thread has done so since `view` was taken. True when it is another one now.

@@ -11,6 +11,8 @@ final class CollectionWorld {
     typealias Files = [String: [UInt8]]
 
     let store: MemoryStore
+    /// The store's clock.
+    let now: Monitor<Int64>
     let keys: KeyRing
     private let folder: String
     private var caches = 0
@@ -18,7 +20,9 @@ final class CollectionWorld {
     var expected: [ObjectID: Files] = [:]
 
     init() throws {
-        let clock = StoreClock(now: { 1_700_000_000 }, elapsed: { .zero }, sleep: { _ in })
+        let now = Monitor<Int64>(1_700_000_000)
+        self.now = now
+        let clock = StoreClock(now: { now.withLock { $0 } }, elapsed: { .zero }, sleep: { _ in })
         store = MemoryStore(clock: clock)
         keys = try RepositoryCreation.create(
             in: store, .machine,

@@ -9,7 +9,8 @@ import Storage
 final class SteppedProcess: Sendable {
     private struct State {
         var allowed = 0
-        var waiting = 0
+        /// The calls that want to be made, one for each thread.
+        var waiting: [String] = []
         var calls = 0
         var result: Result<ObjectID?, any Error>?
     }
@@ -22,12 +23,12 @@ final class SteppedProcess: Sendable {
     init(_ store: any Store, _ body: @escaping @Sendable (any Store) throws -> ObjectID?) {
         let state = Monitor(State())
         self.state = state
-        let stepped = SteppedStore(store) {
-            state.update { $0.waiting += 1 }
+        let stepped = SteppedStore(store) { call in
+            state.update { $0.waiting.append(call) }
             state.wait { state -> Void? in
                 guard state.allowed > 0 else { return nil }
                 state.allowed -= 1
-                state.waiting -= 1
+                state.waiting.remove(at: state.waiting.firstIndex(of: call)!)
                 state.calls += 1
                 return ()
             }
@@ -42,8 +43,18 @@ final class SteppedProcess: Sendable {
     func advance(_ calls: Int) {
         state.update { $0.allowed += calls }
         state.wait { state -> Void? in
-            state.result != nil || (state.allowed == 0 && state.waiting > 0) ? () : nil
+            state.result != nil || (state.allowed == 0 && !state.waiting.isEmpty) ? () : nil
         }
+    }
+
+    /// Lets calls through up to the first that begins and ends with these, such as `put gc/` and `/writers`, which then waits. False when
+    /// it has ended without one.
+    func advance(toCall begin: String, ending end: String = "") -> Bool {
+        while result == nil {
+            if state.withLock({ $0.waiting.contains { $0.hasPrefix(begin) && $0.hasSuffix(end) } }) { return true }
+            advance(1)
+        }
+        return false
     }
 
     /// Calls so far.
@@ -64,9 +75,9 @@ final class SteppedProcess: Sendable {
 /// Asks before each call.
 private final class SteppedStore: Store {
     private let base: any Store
-    private let pass: @Sendable () -> Void
+    private let pass: @Sendable (_ call: String) -> Void
 
-    init(_ base: any Store, pass: @escaping @Sendable () -> Void) {
+    init(_ base: any Store, pass: @escaping @Sendable (_ call: String) -> Void) {
         self.base = base
         self.pass = pass
     }
@@ -74,28 +85,28 @@ private final class SteppedStore: Store {
     var location: String { base.location }
 
     func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
-        pass()
+        pass("put \(key)")
         try base.put(key, bytes, mode)
     }
 
     func read(_ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        pass()
+        pass("read \(key)")
         return try base.read(key, at: offset, into: buffer)
     }
 
     func stat(_ key: StoreKey) throws -> StoredObject? {
-        pass()
+        pass("stat \(key)")
         return try base.stat(key)
     }
 
     func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws {
-        pass()
+        pass("list \(prefix)")
         try base.list(prefix, body)
     }
 
     func makeDurable(_ key: StoreKey) throws { try base.makeDurable(key) }
     func delete(_ key: StoreKey) throws {
-        pass()
+        pass("delete \(key)")
         try base.delete(key)
     }
 }

@@ -151,7 +151,7 @@ def _synthetic(repo, count: int):
         if path.exists():
             continue
         if links % 60_000 == 0:  # ext4 allows 65,000 links to one file.
-            copy = repo.place / f"synthetic-{number}"
+            copy = repo.place / f"synthetic-{count}-{number}"
             shutil.copy(model, copy)
             repo.cluster.give(copy)
             model = copy

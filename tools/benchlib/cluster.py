@@ -28,10 +28,15 @@ SETTINGS = {
 
 
 class Cluster:
-    """Started by `with`, stopped and removed at its end. The socket is in its own folder; TCP is off."""
+    """Started by `with`, stopped and removed at its end. The socket is in its own folder; TCP is off.
 
-    def __init__(self, parent: Path):
+    `settings` are added to those above; `first_segment` is the name of the segment that the log begins with.
+    """
+
+    def __init__(self, parent: Path, settings: dict | None = None, first_segment: str | None = None):
         self.parent = parent
+        self.settings = SETTINGS | (settings or {})
+        self.first_segment = first_segment
 
     def __enter__(self):
         # A socket's path may have at most 107 bytes, so it is never below a folder that the user chose.
@@ -57,18 +62,32 @@ class Cluster:
             )
             with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
                 conf.write(f"unix_socket_directories = '{self.socket}'\n")
-                conf.writelines(f"{key} = {value}\n" for key, value in SETTINGS.items())
-            self._server("pg_ctl", "--pgdata", self.data, "--wait", "--log", self.home / "log", "start")
+                conf.writelines(f"{key} = {value}\n" for key, value in self.settings.items())
+            if self.first_segment:
+                self._server("pg_resetwal", "--pgdata", self.data, "--next-wal-file", self.first_segment)
+            self.start()
         except BaseException:
             self.__exit__()
             raise
         return self
 
-    def __exit__(self, *_):
+    def start(self):
+        self._server("pg_ctl", "--pgdata", self.data, "--wait", "--log", self.home / "log", "start")
+
+    def stop(self):
         if (self.data / "postmaster.pid").exists():
             self._server("pg_ctl", "--pgdata", self.data, "--wait", "--mode=fast", "stop")
+
+    def __exit__(self, *_):
+        self.stop()
         shutil.rmtree(self.home, ignore_errors=True)
         shutil.rmtree(self.socket, ignore_errors=True)
+
+    def give(self, path: Path):
+        """Makes the server's account the owner."""
+        if self.prefix:
+            account = pwd.getpwnam("postgres")
+            os.chown(path, account.pw_uid, account.pw_gid)
 
     def _server(self, program, *arguments):
         command = [*self.prefix, str(BINARIES / program), *map(str, arguments)]
@@ -96,6 +115,13 @@ class Cluster:
             text=True,
             stdout=subprocess.DEVNULL,
         )
+
+    def value(self, query: str) -> str:
+        """The one value that a query answers."""
+        return self._client(
+            "psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--command", query, "postgres",
+            text=True, stdout=subprocess.PIPE,
+        ).stdout.strip()
 
     def dump(self, target: Path, database: str = "postgres", reverse_data: bool = False):
         """A plain dump; with `reverse_data` the tables' rows come in the opposite order of tables."""

@@ -15,7 +15,9 @@ def medians(bench: Bench) -> dict:
         row: {
             name: {
                 "wall_seconds": round(median(sample.run.wall_seconds for sample in samples), 4),
-                "cpu_seconds": round(median(sample.run.cpu_seconds for sample in samples), 4),
+                "cpu_seconds": None
+                if samples[0].run.cpu_seconds is None
+                else round(median(sample.run.cpu_seconds for sample in samples), 4),
                 "peak_bytes": max(sample.run.peak_bytes for sample in samples),
                 "bytes_added": None
                 if samples[0].bytes_added is None
@@ -48,15 +50,16 @@ def verdicts(rows: dict, deltas: dict) -> list[dict]:
             theirs = rows.get(row, {}).get(target.against)
             if not ours or not theirs:
                 continue
-            found.append(
-                _verdict(
-                    row,
-                    f"times as fast as {target.against}",
-                    theirs["wall_seconds"] / ours["wall_seconds"],
-                    target.speed,
-                    False,
+            if target.speed:
+                found.append(
+                    _verdict(
+                        row,
+                        f"times as fast as {target.against}",
+                        theirs["wall_seconds"] / ours["wall_seconds"],
+                        target.speed,
+                        False,
+                    )
                 )
-            )
             if target.bytes:
                 found.append(
                     _verdict(
@@ -68,7 +71,8 @@ def verdicts(rows: dict, deltas: dict) -> list[dict]:
                     )
                 )
     for row, contenders in rows.items():
-        if "repo" in contenders and not row.startswith(("delta ", "daily ", "start ")):
+        unmeasured = ("delta ", "daily ", "start ", "log ")  # Many short processes, or too little data to tell.
+        if "repo" in contenders and not row.startswith(unmeasured):
             found.append(
                 _verdict(
                     row,
@@ -130,7 +134,13 @@ def summary(bench: Bench, machine: dict) -> dict:
         "notes": bench.notes,
         "rows": rows,
         "deltas": deltas,
-        "targets": verdicts(rows, deltas),
+        "figures": [figure._asdict() for figure in bench.figures],
+        "targets": verdicts(rows, deltas)
+        + [
+            _verdict(figure.row, f"{figure.contender}: {figure.what}", figure.value, figure.target, figure.at_most)
+            for figure in bench.figures
+            if figure.target is not None
+        ],
         "problems": bench.problems,
     }
 
@@ -173,8 +183,8 @@ def text(result: dict) -> str:
                     row,
                     name,
                     f"{values['wall_seconds']:.3f}",
-                    f"{values['cpu_seconds']:.2f}",
-                    f"{values['peak_bytes'] / 2**20:.0f}",
+                    "" if values["cpu_seconds"] is None else f"{values['cpu_seconds']:.2f}",
+                    f"{values['peak_bytes'] / 2**20:.0f}" if values["peak_bytes"] else "",
                     "" if added is None else f"{added / 1e6:.2f}",
                     ratio,
                     byte_ratio,
@@ -195,6 +205,18 @@ def text(result: dict) -> str:
                 ],
                 measured,
                 2,
+            )
+        )
+
+    if result["figures"]:
+        parts.append(
+            _table(
+                ["work", "program", "what", "value"],
+                [
+                    [figure["row"], figure["contender"], figure["what"], _number(figure["value"])]
+                    for figure in result["figures"]
+                ],
+                3,
             )
         )
 

@@ -29,4 +29,13 @@ TARGETS = {
     "tree first": [Target("restic", 3.5), Target("borg", 3)],
     "tree unchanged": [Target("restic", 2), Target("borg", 4)],
     "tree restored": [Target("restic", 2), Target("borg", 2)],
+    "cluster first": [Target("pgbackrest", 2), Target("pg_basebackup", 1 / 1.1)],
+    "cluster changed": [Target("pgbackrest", None, 1 / 11)],
+    "cluster restored": [Target("pgbackrest", 1)],
+    "log sustained": [Target("pgbackrest", 2)],
 }
+SEGMENTS_A_SECOND = 8
+PUSH_SECONDS = 0.150
+PREFETCHED_GET_SECONDS = 0.015
+CLUSTER_DAYS_RESTORE = 1.1
+STATUS_SECONDS = 1

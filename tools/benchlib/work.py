@@ -22,6 +22,17 @@ class Sample(NamedTuple):
     bytes_added: int | None
 
 
+class Figure(NamedTuple):
+    """A number that no single command's seconds tell, and the bound it has to keep where there is one."""
+
+    row: str
+    contender: str
+    what: str
+    value: float
+    target: float | None = None
+    at_most: bool = True
+
+
 class Bench:
     """The contenders, the data, and the samples so far."""
 
@@ -31,6 +42,7 @@ class Bench:
         self.programs = programs
         self.rounds = rounds
         self.samples: list[Sample] = []
+        self.figures: list[Figure] = []
         self.problems: list[str] = []
         self.notes: list[str] = []
         self.deltas: dict[str, dict] = {}

@@ -58,7 +58,8 @@ struct BaseBackupTests {
         let statistics = second.snapshot.statistics
         #expect(statistics.filesNew < 10 && statistics.filesUnmodified > 900)
         #expect(statistics.logicalBytes > 30 << 20)
-        #expect(statistics.bytesAdded < first.snapshot.statistics.bytesAdded / 30)
+        // Apart from the three pages: the system's tables, which other tests of this cluster change meanwhile.
+        #expect(statistics.bytesAdded < first.snapshot.statistics.bytesAdded / 10)
         #expect(second.snapshot.parent == first.id)
     }
 

@@ -49,7 +49,9 @@ struct BaseBackupTests {
     }
 
     @Test func theSecondSnapshotCostsWhatHasChanged() throws {
-        let server = try BackedUpServer.server()
+        // Tests beside this one make databases in the server that they share.
+        let server = try BackedUpServer.make()
+        defer { server.remove() }
         let place = try ClusterRepository()
         let first = try place.snapshot(server)
         #expect(first.snapshot.statistics.filesNew > 900)
@@ -58,8 +60,7 @@ struct BaseBackupTests {
         let statistics = second.snapshot.statistics
         #expect(statistics.filesNew < 10 && statistics.filesUnmodified > 900)
         #expect(statistics.logicalBytes > 30 << 20)
-        // Apart from the three pages: the system's tables, which other tests of this cluster change meanwhile.
-        #expect(statistics.bytesAdded < first.snapshot.statistics.bytesAdded / 10)
+        #expect(statistics.bytesAdded < first.snapshot.statistics.bytesAdded / 30)
         #expect(second.snapshot.parent == first.id)
     }
 

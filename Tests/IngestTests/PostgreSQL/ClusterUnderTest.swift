@@ -73,14 +73,20 @@ final class ClusterRepository {
 /// One cluster with page checksums for the tests of backups; serialized suites share it.
 enum BackedUpServer {
     nonisolated(unsafe) private static let shared: PostgresServer? = {
-        guard
-            let server = try? PostgresServer(
-                initdb: ["--data-checksums", "--wal-segsize=1"],
-                settings: ["wal_level = replica", "max_wal_senders = 6", "max_replication_slots = 6", "cluster_name = 'shop/main'"]),
-            (try? server.start()) != nil
-        else { return nil }
+        let server = try? make()
         atexit { BackedUpServer.shared?.remove() }
+        return server
+    }()
+
+    /// One that no other test changes; whoever asks for it removes it.
+    static func make() throws -> PostgresServer {
+        let server = try PostgresServer(
+            initdb: ["--data-checksums", "--wal-segsize=1"],
+            settings: [
+                "wal_level = replica", "max_wal_senders = 6", "max_replication_slots = 6", "cluster_name = 'shop/main'", "autovacuum = off",
+            ])
         do {
+            try server.start()
             try server.sql("CREATE DATABASE shop")
             let place = server.folder + "/space"
             mkdir(place, 0o700)
@@ -95,10 +101,11 @@ enum BackedUpServer {
                 CHECKPOINT
                 """, database: "shop")
         } catch {
-            return nil
+            server.remove()
+            throw error
         }
         return server
-    }()
+    }
 
     static func server() throws -> PostgresServer { try #require(shared) }
 }

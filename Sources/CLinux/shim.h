@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -55,6 +56,12 @@ static inline int linux_rename_noreplace(int from_dir, const char *from, int to_
 // the range reads as zeros and takes no room. 64-bit machines only, where an offset is one argument.
 static inline int linux_punch_hole(int fd, off_t offset, off_t length) {
     return (int)syscall(SYS_fallocate, fd, 3, offset, length);
+}
+
+// fstatfs(2), whose header Swift's Glibc module leaves out: the magic number of the file system that holds the open file, or -1.
+static inline long linux_file_system(int fd) {
+    struct statfs information;
+    return fstatfs(fd, &information) == 0 ? (long)information.f_type : -1;
 }
 
 // syncfs(2), hidden behind _GNU_SOURCE: everything of the file system that holds the open file is on the disk on return.

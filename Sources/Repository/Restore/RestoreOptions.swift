@@ -32,8 +32,10 @@ public struct RestoreOptions: Sendable {
     public var verifies = false
     /// Restores owners by number even where the machine knows their names.
     public var usesNumericOwners = false
-    /// Threads that decode and write.
-    public var threads = availableProcessors()
+    /// Threads that decode and write. More than processors: some wait for the device.
+    public var threads = 2 * availableProcessors()
+    /// Bytes of large new files that are written through the page cache; what comes after goes past it where the file system can do that.
+    public var cachedLimit = 1 << 30
     /// Asked once for each entry on the way, with its path from the snapshot's root.
     public var selection: @Sendable (_ path: [UInt8], _ isDirectory: Bool) -> RestoreDecision = { _, _ in
         .restore

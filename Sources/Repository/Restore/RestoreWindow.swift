@@ -45,7 +45,7 @@ struct RestoreWindow {
 
     /// Chunks that are fetched and verified together: so many that the lanes of the hash stay full, of small files as well.
     private static let batchChunks = 128
-    private static let batchBytes = 4 << 20
+    static let batchBytes = 4 << 20
 
     /// In the order in which to take them; empties the window.
     mutating func batches() -> [RestoreBatch] {

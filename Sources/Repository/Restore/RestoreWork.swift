@@ -12,6 +12,7 @@ final class RestoreWork: Sendable {
     /// New files inherit ACLs from the target.
     let inheritsAttributes: Bool
     private let openFiles = OpenRestoredFiles()
+    private let direct: DirectWriting
     private let queue = BoundedQueue<RestoreBatch>(limit: Int.max)
     private let state = Monitor(State())
     private let workers = Monitor<[WorkerThread]>([])
@@ -32,14 +33,16 @@ final class RestoreWork: Sendable {
         self.directories = directories
         self.inheritsAttributes = inheritsAttributes
         self.progress = progress
+        direct = DirectWriting(cachedLimit: options.cachedLimit)
         metadata = TargetMetadata(OwnerNumbers(isNumeric: options.usesNumericOwners))
         let shared = BlobReader.SharedReading()
         workers.withLock { workers in
             workers = (0..<max(1, options.threads)).map { _ in
                 WorkerThread { [self] in
                     let reader = BlobReader(repository, shared: shared)
+                    let stretch = FileStretch(limit: RestoreWindow.batchBytes + BlobRecord.maximumRawLength)
                     while let batch = queue.pop() {
-                        if !hasFailed { write(batch, reader) }
+                        if !hasFailed { write(batch, reader, stretch) }
                         state.update { $0.pending -= 1 }
                     }
                 }
@@ -105,43 +108,63 @@ final class RestoreWork: Sendable {
         }
     }
 
-    private func write(_ batch: RestoreBatch, _ reader: BlobReader) {
+    private func write(_ batch: RestoreBatch, _ reader: BlobReader, _ stretch: FileStretch) {
         do {
             let results = try reader.read(batch.chunks.map(\.id), .chunk)
             for (chunk, result) in zip(batch.chunks, results) {
                 for use in chunk.uses {
                     switch result {
-                    case .success(let buffer):
-                        if buffer.count == Int(use.length) {
-                            write(buffer.bytes, to: use.file, at: use.offset)
-                        } else {
-                            use.file.fail(.damage, "chunk \(chunk.id) does not have the length that its list says")
+                    case .success(let buffer) where buffer.count == Int(use.length):
+                        // `results` holds the buffers until the stretch is written, below at the latest.
+                        if !stretch.append(buffer.bytes, to: use.file, at: use.offset) {
+                            write(stretch, reader)
+                            _ = stretch.append(buffer.bytes, to: use.file, at: use.offset)
                         }
-                        withExtendedLifetime(buffer) {}
-                    case .failure(let error): use.file.fail(.damage, error.message)
+                    case .success:
+                        use.file.fail(.damage, "chunk \(chunk.id) does not have the length that its list says")
+                        if use.file.finishOne() { finish(use.file, reader) }
+                    case .failure(let error):
+                        use.file.fail(.damage, error.message)
+                        if use.file.finishOne() { finish(use.file, reader) }
                     }
-                    if use.file.finishOne() { finish(use.file, reader) }
                 }
             }
+            write(stretch, reader)
+            withExtendedLifetime(results) {}
         } catch {
             state.withLock { $0.failure = $0.failure ?? error }
         }
     }
 
-    private func write(_ bytes: UnsafeRawBufferPointer, to file: RestoredFile, at offset: UInt64) {
-        guard !file.hasFailed else { return }
-        do throws(TargetFailure) {
-            let handle = try file.handle(directories)
-            try TargetCalls.write(bytes, to: handle.descriptor, at: offset)
-            progress.withLock { progress in
-                progress.bytesWritten += UInt64(bytes.count)
-                progress.bytesDone += UInt64(bytes.count)
+    /// Writes and empties the stretch, and finishes its file where that was the last of it.
+    private func write(_ stretch: FileStretch, _ reader: BlobReader) {
+        guard let file = stretch.file else { return }
+        let chunks = stretch.chunks.count
+        if !file.hasFailed {
+            do throws(TargetFailure) {
+                try write(stretch, to: file)
+                let count = UInt64(stretch.count)
+                progress.withLock { progress in
+                    progress.bytesWritten += count
+                    progress.bytesDone += count
+                }
+                // A file of one stretch is finished at once.
+                if file.entry.metadata.size != count { openFiles.noteUse(file) }
+            } catch {
+                failed(file, error)
             }
-            // A file of one chunk is finished at once.
-            if file.entry.metadata.size != UInt64(bytes.count) { openFiles.noteUse(file) }
-        } catch {
-            failed(file, error)
         }
+        stretch.clear()
+        for _ in 0..<chunks where file.finishOne() { finish(file, reader) }
+    }
+
+    private func write(_ stretch: FileStretch, to file: RestoredFile) throws(TargetFailure) {
+        let handle = try file.handle(directories)
+        if file.existing == nil, direct.isWanted(stretch.count), let past = try file.directHandle(directories, direct) {
+            if try stretch.write(to: handle.descriptor, past: past.descriptor) { return }
+            direct.refuse()
+        }
+        try stretch.write(to: handle.descriptor)
     }
 
     private func failed(_ file: RestoredFile, _ failure: TargetFailure) {

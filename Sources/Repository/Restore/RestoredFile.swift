@@ -16,6 +16,9 @@ final class RestoredFile: Sendable {
         var isTouched = false
         var failure: RestoreProblem?
         var handle: TargetHandle?
+        /// Past the page cache; nil also where that was tried in vain.
+        var direct: TargetHandle?
+        var hasTriedDirect = false
     }
 
     let directory: TargetDirectory
@@ -62,6 +65,20 @@ final class RestoredFile: Sendable {
         }
     }
 
+    /// A descriptor of the new file that writes past the page cache, with the file's size set already; nil where there can be none.
+    func directHandle(_ directories: TargetDirectories, _ writing: DirectWriting) throws(TargetFailure) -> TargetHandle? {
+        let handle = try handle(directories)
+        let parent = try directories.handle(of: directory)
+        return try state.withLock { state throws(TargetFailure) in
+            if state.hasTriedDirect { return state.direct }
+            state.hasTriedDirect = true
+            state.direct = writing.open(entry.name, in: parent.descriptor, sameAs: handle)
+            // Growing the file with each write would serialise them.
+            if state.direct != nil { try TargetCalls.truncate(handle.descriptor, to: entry.metadata.size) }
+            return state.direct
+        }
+    }
+
     /// One chunk less to write; true when nothing is left.
     func finishOne() -> Bool {
         state.withLock { state in
@@ -73,11 +90,15 @@ final class RestoredFile: Sendable {
     func expectOne() { state.withLock { $0.outstanding += 1 } }
 
     func closeHandle() {
-        let handle = state.withLock { state in
-            defer { state.handle = nil }
-            return state.handle
+        let handles = state.withLock { state in
+            defer {
+                state.handle = nil
+                state.direct = nil
+                state.hasTriedDirect = false
+            }
+            return (state.handle, state.direct)
         }
-        _ = handle
+        _ = handles
     }
 }
 

@@ -47,6 +47,17 @@ public enum CandidateScanner {
         }
     }
 
+    /// Whether a chunk that ends before `end` may have that length: a cut is there for its last bytes, or it is as long as any. Tells nothing of
+    /// earlier places. At least `window` bytes must stand before `end`.
+    public static func mayEnd(
+        _ table: GearTable, _ profile: ChunkProfile, before end: UnsafePointer<UInt8>, length: Int
+    ) -> Bool {
+        if length == profile.maximum { return true }
+        return table.words.withUnsafeBufferPointer { words in
+            profile.isCut(warmed(words.baseAddress!, end - window, window), length: length)
+        }
+    }
+
     /// The hash after `count` bytes.
     private static func warmed(
         _ gear: UnsafePointer<UInt64>, _ bytes: UnsafePointer<UInt8>, _ count: Int

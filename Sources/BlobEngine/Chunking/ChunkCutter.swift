@@ -22,6 +22,9 @@ public struct ChunkCutter: Sendable {
 
     public init(profile: ChunkProfile) { self.profile = profile }
 
+    /// Whether the bytes so far end with a chunk.
+    public var isAtCut: Bool { carried == 0 }
+
     /// Emits the chunks that end in this segment, in order; after the last segment also the open one, and the
     /// cutter is ready for another content.
     ///

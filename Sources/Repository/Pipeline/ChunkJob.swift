@@ -10,6 +10,10 @@ struct ChunkJob: Sendable {
     /// Where it is in its content, in bytes.
     let offset: UInt64
     let sketch: Sketch
+    /// Nil where it is still to be computed.
+    var id: BlobID? = nil
+    /// What has cut it, where its content is content-defined.
+    var cutting: ContentCutting? = nil
 }
 
 /// Work for the snapshot's threads.
@@ -27,6 +31,16 @@ struct ScanJob: Sendable {
     /// Bytes of the same content that precede it in the ring, at most 63.
     let before: Int
     let isLast: Bool
+    /// Chunks that may stand here, from the first byte on, because they did in the earlier version.
+    var expected: [ExpectedChunk] = []
+    /// By which version of the cutting's expectation.
+    var version = 0
+
+    var withoutExpectations: ScanJob {
+        var job = self
+        job.expected = []
+        return job
+    }
 }
 
 /// Collects chunks until they make a batch worth a worker's turn: hashing runs over many chunks side by side.

@@ -18,8 +18,10 @@ public final class ContentFeed {
     private let content: PendingContent
     private var cutting: ContentCutting?
     private var nextOrdinal = 0
-    /// Read and not handed on: a segment of a content-defined content, or the beginning of a page-aligned chunk.
+    /// Read and not handed on: of a content-defined content a segment and, where it follows an earlier version, whole chunks of that; or the
+    /// beginning of a page-aligned chunk.
     private var held: (position: UInt64, length: Int)?
+    private var following: FollowedVersion?
     /// Bytes taken, holes included.
     public private(set) var offset: UInt64 = 0
 
@@ -27,10 +29,14 @@ public final class ContentFeed {
     public static let segmentSize = 1 << 20
 
     init(
-        _ pipeline: Pipeline, shape: ContentShape, previous: PreviousContent?, inspection: (any ContentInspection)? = nil
+        _ pipeline: Pipeline, shape: ContentShape, previous: PreviousContent?, inspection: (any ContentInspection)? = nil,
+        reader: BlobReader
     ) {
         self.pipeline = pipeline
         self.shape = shape
+        if shape == .contentDefined, let previous, !previous.lists.isEmpty {
+            following = FollowedVersion(EarlierChunks(previous, reader, pipeline.chunkProfile))
+        }
         content = PendingContent(previous: previous, inspection: inspection)
     }
 
@@ -106,23 +112,48 @@ public final class ContentFeed {
     }
 
     private func takeSegment(_ position: UInt64, _ count: Int) {
-        if let held { post(held, isLast: false) }
-        held = (position, count)
         offset += UInt64(count)
+        let held = (position: held?.position ?? position, length: (held?.length ?? 0) + count)
+        self.held = held
+        hand(on: held, keeping: count)
     }
 
-    private func post(_ segment: (position: UInt64, length: Int), isLast: Bool) {
+    /// Posts what of `held` can be posted, but for the last `count` bytes where those are to be scanned: they may be the last segment.
+    private func hand(on held: (position: UInt64, length: Int), keeping count: Int) {
+        var held = held
+        if let following {
+            following.update(cutting?.expectation, posted: segmentOffset)
+            while let (length, expected) = following.next(held: held.length, isEnded: false) {
+                post((held.position, length), expected)
+                held = (held.position + UInt64(length), held.length - length)
+            }
+            if following.isExpecting {
+                self.held = held
+                return
+            }
+        }
+        while held.length > count {
+            let length = min(Self.segmentSize, held.length - count)
+            post((held.position, length))
+            held = (held.position + UInt64(length), held.length - length)
+        }
+        self.held = held
+    }
+
+    private func post(_ segment: (position: UInt64, length: Int), _ expected: [ExpectedChunk] = [], isLast: Bool = false) {
         let start = segment.position - segmentOffset
         let cutting =
             cutting
             ?? ContentCutting(
-                content: content, profile: pipeline.chunkProfile, start: start, batcher: pipeline.batcher)
+                content: content, profile: pipeline.chunkProfile, start: start, batcher: pipeline.batcher,
+                isFollowing: following != nil)
         self.cutting = cutting
         pipeline.queue.push(
             .scan(
                 ScanJob(
-                    cutting: cutting, ordinal: nextOrdinal, position: segment.position,
-                    length: segment.length, before: Int(min(63, segmentOffset)), isLast: isLast)))
+                    cutting: cutting, ordinal: nextOrdinal, position: segment.position, length: segment.length,
+                    before: Int(min(63, segmentOffset)), isLast: isLast, expected: expected,
+                    version: following?.version ?? 0)))
         nextOrdinal += 1
         segmentOffset += UInt64(segment.length)
     }
@@ -159,9 +190,21 @@ public final class ContentFeed {
     /// The end of the content.
     public func finish() -> PendingContent {
         commitWritten()
-        if shape == .contentDefined, let last = held, cutting != nil || last.length > pipeline.chunkProfile.minimum {
-            held = nil
-            post(last, isLast: true)
+        if shape == .contentDefined, cutting != nil || (held?.length ?? 0) > pipeline.chunkProfile.minimum {
+            var held = held ?? (pipeline.ring.head, 0)
+            if let following {
+                following.update(cutting?.expectation, posted: segmentOffset)
+                while let (length, expected) = following.next(held: held.length, isEnded: true) {
+                    post((held.position, length), expected)
+                    held = (held.position + UInt64(length), held.length - length)
+                }
+            }
+            while held.length > Self.segmentSize {
+                post((held.position, Self.segmentSize))
+                held = (held.position + UInt64(Self.segmentSize), held.length - Self.segmentSize)
+            }
+            self.held = nil
+            post(held, isLast: true)
         } else {
             emitHeldChunk()
             content.end()

@@ -19,6 +19,8 @@ final class Pipeline: Sendable {
     let chunkProfile: ChunkProfile
     let pageChunkSize: Int
     let progress = Monitor(SnapshotProgress())
+    /// Bytes of content-defined contents that the rolling hash went over: what could not be followed along an earlier version.
+    let scannedBytes = Monitor(0)
     private let gear: GearTable
     private let failed = Monitor<RepoError?>(nil)
     private let workers = Monitor<[WorkerThread]>([])
@@ -76,25 +78,65 @@ final class Pipeline: Sendable {
     }
 
     private func scan(_ job: ScanJob) {
-        var candidates = spareCandidates.withLock { $0.popLast() } ?? CandidateBuffer()
-        // From the bytes before on: they are contiguous with the segment, also where it begins the ring anew.
-        let before = ring.pointer(at: job.position - UInt64(job.before))
-        let base = (before + job.before).assumingMemoryBound(to: UInt8.self)
-        CandidateScanner.scan(gear, base: base, count: job.length, before: job.before, into: &candidates)
-        let used = job.cutting.deposit(job, candidates)
-        spareCandidates.withLock { spare in
-            for var buffer in used where spare.count < Self.spareCandidatesLimit {
-                buffer.removeAll()
-                spare.append(buffer)
+        var next: ScanJob? = job
+        while let job = next {
+            let matched = matchingChunks(job)
+            let done = job.expected.prefix(matched).reduce(0) { $0 + $1.length }
+            var candidates = spareCandidates.withLock { $0.popLast() } ?? CandidateBuffer()
+            if done < job.length {
+                scannedBytes.withLock { $0 += job.length - done }
+                // From the bytes before on: they are contiguous with the segment, also where it begins the ring anew.
+                let before = ring.pointer(at: job.position - UInt64(job.before))
+                let base = (before + job.before + done).assumingMemoryBound(to: UInt8.self)
+                CandidateScanner.scan(
+                    gear, base: base, count: job.length - done, before: job.before + done, into: &candidates)
             }
+            let outcome = job.cutting.deposit(job, matched: matched, candidates)
+            spareCandidates.withLock { spare in
+                for var buffer in outcome.used where spare.count < Self.spareCandidatesLimit {
+                    buffer.removeAll()
+                    spare.append(buffer)
+                }
+            }
+            next = outcome.rescan
         }
     }
+
+    /// How many of the expected chunks are there, from the first on. Hashes some at a time, side by side.
+    private func matchingChunks(_ job: ScanJob) -> Int {
+        guard !job.expected.isEmpty, job.cutting.expectation.place != nil else { return 0 }
+        let base = UnsafeRawPointer(ring.pointer(at: job.position))
+        var matched = 0
+        var offset = 0
+        var group: [UnsafeRawBufferPointer] = []
+        while matched < job.expected.count {
+            group.removeAll(keepingCapacity: true)
+            for chunk in job.expected[matched...].prefix(Self.expectedGroup) {
+                let end = offset + chunk.length
+                guard CandidateScanner.mayEnd(
+                    gear, chunkProfile, before: (base + end).assumingMemoryBound(to: UInt8.self), length: chunk.length)
+                else { break }
+                group.append(UnsafeRawBufferPointer(start: base + offset, count: chunk.length))
+                offset = end
+            }
+            let ids = sink.repository.blobHasher.ids(.chunk, group)
+            for id in ids {
+                guard id == job.expected[matched].id else { return matched }
+                matched += 1
+            }
+            if group.count < Self.expectedGroup { return matched }
+        }
+        return matched
+    }
+
+    /// Twice the widest kernel's lanes: chunks differ in length.
+    private static let expectedGroup = 16
 
     private func store(_ jobs: [ChunkJob], _ lane: BlobSink.Lane) {
         let chunks = jobs.map {
             UnsafeRawBufferPointer(start: ring.pointer(at: $0.position), count: $0.length)
         }
-        let ids = sink.repository.blobHasher.ids(.chunk, chunks)
+        let ids = ids(of: jobs, chunks)
         for (job, position) in zip(jobs, jobs.indices) where !hasFailed {
             job.content.inspection?.inspect(chunks[position], at: job.offset)
             do {
@@ -116,6 +158,17 @@ final class Pipeline: Sendable {
         } catch {
             fail(error)
         }
+    }
+
+    private func ids(of jobs: [ChunkJob], _ chunks: [UnsafeRawBufferPointer]) -> [BlobID] {
+        let unknown = jobs.indices.filter { jobs[$0].id == nil }
+        var computed = sink.repository.blobHasher.ids(.chunk, unknown.map { chunks[$0] }).makeIterator()
+        let ids = jobs.map { $0.id ?? computed.next()! }
+        // The last two of a batch stand for all of it.
+        if let last = jobs.last, jobs.count > 1, let cutting = last.cutting, cutting === jobs[jobs.count - 2].cutting {
+            cutting.note(ids[jobs.count - 2], ids[jobs.count - 1], end: last.offset + UInt64(last.length))
+        }
+        return ids
     }
 
     private func bases(for job: ChunkJob) -> [BlobID] {

@@ -7,6 +7,7 @@ public final class PreviousContent: Sendable {
     /// The lists of level 0, in order: bases for the lists of the new version.
     let lists: [List]
     let sketches: SketchTable
+    private let knownPlaces = Monitor<[BlobID: Int]?>(nil)
 
     struct Chunk: Sendable {
         let id: BlobID
@@ -57,6 +58,29 @@ public final class PreviousContent: Sendable {
             }
             return chunks.isEmpty ? nil : PreviousContent(chunks: chunks, lists: lists, sketches: sketches)
         }
+    }
+
+    /// Each chunk's number; of equal chunks the first. Made when first asked for: about 100 ns a chunk, and 60 bytes while this lives.
+    var places: [BlobID: Int] {
+        knownPlaces.withLock { known in
+            if let known { return known }
+            var places: [BlobID: Int] = [:]
+            places.reserveCapacity(chunks.count)
+            for (number, chunk) in chunks.enumerated() where places[chunk.id] == nil { places[chunk.id] = number }
+            known = places
+            return places
+        }
+    }
+
+    /// The number of the list that holds a chunk.
+    func list(of number: Int) -> Int {
+        var low = 0
+        var high = lists.count
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if lists[middle].start <= number { low = middle } else { high = middle }
+        }
+        return low
     }
 
     /// The chunk that covers `offset`; for contents that never shift.

@@ -23,7 +23,7 @@ public struct SnapshotOptions: Sendable {
 /// snapshot or by the collector. Whoever does not commit must `abandon`.
 public final class SnapshotWriter {
     private let repository: OpenRepository
-    private let pipeline: Pipeline
+    let pipeline: Pipeline
     private let assembler: TreeAssembler
     private let registration: WriterRegistration
     private let started: ContinuousClock.Instant
@@ -88,7 +88,7 @@ public final class SnapshotWriter {
     ) -> ContentFeed {
         ContentFeed(
             pipeline, shape: shape, previous: previous.flatMap { PreviousContent.load($0, contentReader) },
-            inspection: inspection)
+            inspection: inspection, reader: contentReader)
     }
 
     /// Keeps a content that is stored before its place in the tree comes: for sources whose order is not the tree's. Returns its

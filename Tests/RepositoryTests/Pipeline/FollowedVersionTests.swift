@@ -71,6 +71,24 @@ import Testing
         }
     }
 
+    /// The end of the first batch's last chunk is no cut any more: the second batch's chunks are all there, and begin where none does.
+    @Test(arguments: [1, 3]) func expectedChunksBehindALostCutAreCutAnew(threads: Int) throws {
+        defer { world.remove() }
+        let before = try store(Self.original, previous: nil, threads: threads)
+        var end = 0
+        var count = 0
+        try ContentWalk.entries(of: before.content, size: UInt64(Self.original.count), BlobReader(repository)) { chunk, _ in
+            end += Int(chunk.length)
+            count += 1
+            return end < ChunkBatcher.maximumBytes && count < ChunkBatcher.maximumCount
+        }
+        var content = Self.original
+        content[end - 1] ^= 1
+        let followed = try store(content, previous: before.content, threads: threads)
+        let alone = try store(content, previous: nil, threads: threads)
+        #expect(followed.content == alone.content)
+    }
+
     /// Where bytes were inserted, the chunks behind them are found again at their new places.
     @Test func aShiftedContentIsFollowedAgain() throws {
         defer { world.remove() }

@@ -81,6 +81,20 @@ class Bench:
         return snapshot
 
 
+def _warm(*paths: Path):
+    """Reads everything below the paths, so that each contender finds it in the page cache."""
+    for path in paths:
+        folders = os.walk(path) if path.is_dir() else [(path.parent, [], [path.name])]
+        for folder, _, names in folders:
+            for name in names:
+                file = Path(folder, name)
+                if file.is_symlink() or not file.is_file():
+                    continue
+                with open(file, "rb", buffering=0) as content:
+                    while content.read(1 << 20):
+                        pass
+
+
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
@@ -92,6 +106,7 @@ def dump(bench: Bench):
     bench.notes.append(f"dump: {first.stat().st_size / 1e6:.0f} MB on standard input")
 
     def work(contender, number):
+        _warm(first, second)
         bench.sample("dump first", contender, lambda: contender.snapshot_stream(first))
         latest = bench.sample("dump changed", contender, lambda: contender.snapshot_stream(second))
         again = bench.sample("dump unchanged", contender, lambda: contender.snapshot_stream(second))
@@ -178,6 +193,7 @@ def tree(bench: Bench):
 
     def work(contender, number):
         target = bench.scratch / "restored"
+        _warm(*paths)
         bench.sample("tree first", contender, lambda: contender.snapshot_files(paths))
         latest = bench.sample("tree unchanged", contender, lambda: contender.snapshot_files(paths))
         target.mkdir()

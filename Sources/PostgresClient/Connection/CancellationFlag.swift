@@ -37,6 +37,17 @@ public final class CancellationFlag: Sendable {
         _ = write(trigger, &byte, 1)
     }
 
+    /// Waits until the time is over, or somebody cancels; whether that was so.
+    public func wait(until deadline: ContinuousClock.Instant) -> Bool {
+        while !isCancelled {
+            let left = deadline - .now
+            guard left > .zero else { return false }
+            var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            poll(&waiting, 1, CInt(min(Int64(CInt.max), left.milliseconds + 1)))
+        }
+        return true
+    }
+
     /// Throws `.interrupted` after `cancel`.
     public func check() throws(RepoError) {
         if isCancelled { throw Self.interrupted }

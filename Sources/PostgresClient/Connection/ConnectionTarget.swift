@@ -56,6 +56,11 @@ public struct ConnectionTarget: Hashable, Sendable, CustomStringConvertible {
         ConnectionTarget(self, overrides: overrides.merging(["dbname": name]) { $1 })
     }
 
+    /// The same, under this name in `pg_stat_replication` and `synchronous_standby_names`, whatever the connection string says.
+    public func named(_ applicationName: String) -> ConnectionTarget {
+        ConnectionTarget(self, overrides: overrides.merging(["application_name": applicationName]) { $1 })
+    }
+
     /// The database that is asked for, if any is.
     public var database: String? {
         overrides["dbname"] ?? parameters["dbname"] ?? Self.variable("PGDATABASE")

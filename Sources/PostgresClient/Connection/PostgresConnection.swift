@@ -11,6 +11,8 @@ public final class PostgresConnection {
     let handle: OpaquePointer
     public let cancellation: CancellationFlag?
     private let notices: NoticeBox
+    /// The SQLSTATE of what the server refused last (Appendix A of PostgreSQL's manual); empty before.
+    public private(set) var refusedState = ""
 
     /// What libpq's notice receiver writes into; reached only from calls of this connection.
     private final class NoticeBox {
@@ -143,7 +145,9 @@ public final class PostgresConnection {
     func refused(_ result: OpaquePointer, _ command: String) -> RepoError {
         defer { PQclear(result) }
         if PQstatus(handle) == CONNECTION_BAD { return lost() }
-        return ServerFailure.refused(ServerFailure.Fields(result), command: command, target)
+        let fields = ServerFailure.Fields(result)
+        refusedState = fields.state
+        return ServerFailure.refused(fields, command: command, target)
     }
 
     func lost() -> RepoError { ServerFailure.lost(String(cString: PQerrorMessage(handle)), target) }

@@ -52,8 +52,22 @@ extension PostgresConnection {
         try query("DROP_REPLICATION_SLOT \(SQLText.identifier(name))\(waits ? " WAIT" : "")")
     }
 
-    /// A physical slot's position, or nil when there is no such slot. PostgreSQL 15 and newer have the command; older servers are asked by SQL on
-    /// an ordinary connection (`pg_replication_slots`).
+    /// A slot's position, or nil when there is no such slot. PostgreSQL 15 and newer have a command for it; older servers are asked by SQL, for which
+    /// the role needs a database that it may connect to.
+    public func findSlot(_ name: String) throws(RepoError) -> ReplicationSlot? {
+        if version.major >= 15 { return try readSlot(name) }
+        return try PostgresConnection(target, .ordinary, cancellation: cancellation).askedForSlot(name)
+    }
+
+    /// The same by `pg_replication_slots`, on an ordinary connection.
+    func askedForSlot(_ name: String) throws(RepoError) -> ReplicationSlot? {
+        let answer = try query(
+            "SELECT slot_type, restart_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = \(SQLText.literal(name))")
+        guard answer.rowCount > 0, let kind = answer[0, 0] else { return nil }
+        return ReplicationSlot(kind: kind, restart: answer[0, 1].flatMap { LogSequenceNumber($0) }, restartTimeline: nil)
+    }
+
+    /// A physical slot's position, or nil when there is no such slot. PostgreSQL 15 and newer.
     public func readSlot(_ name: String) throws(RepoError) -> ReplicationSlot? {
         guard version.major >= 15 else {
             throw RepoError(.usage, "READ_REPLICATION_SLOT is not known to PostgreSQL \(version)", advice: "Ask pg_replication_slots.")
@@ -67,7 +81,7 @@ extension PostgresConnection {
 
 /// What `READ_REPLICATION_SLOT` says.
 public struct ReplicationSlot: Hashable, Sendable {
-    /// `physical`, the only one that the command reads.
+    /// `physical`, the only one that READ_REPLICATION_SLOT reads, or `logical`.
     public let kind: String
     /// From where on the log is kept; nil when it keeps none yet.
     public let restart: LogSequenceNumber?

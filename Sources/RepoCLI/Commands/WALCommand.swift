@@ -9,9 +9,10 @@ struct WALCommand: ParsableCommand {
             Examples:
               archive_command = 'repo wal push %p'
               restore_command = 'repo wal get %f %p'
+              repo wal receive --dsn service=main --slot repo --create-slot
               repo wal status
             """,
-        subcommands: [WALPushCommand.self, WALGetCommand.self, WALStatusCommand.self, WALPrefetchCommand.self])
+        subcommands: [WALPushCommand.self, WALGetCommand.self, WALReceiveCommand.self, WALStatusCommand.self, WALPrefetchCommand.self])
 }
 
 /// How commands are told which cluster they are about.

@@ -78,6 +78,9 @@ public final class PostgresServer {
         isRunning = false
     }
 
+    /// For a test that has killed it.
+    public func wasKilled() { isRunning = false }
+
     public func promote() throws { try Self.run([Self.binaries + "/pg_ctl", "-D", data, "-w", "promote"]) }
 
     /// Runs SQL by psql and returns its output, unaligned, without headings; fails at the first error.
@@ -102,23 +105,10 @@ public final class PostgresServer {
     /// Runs a program as the server's user and returns what it wrote. Throws `.failed` with its messages when it does not exit with 0.
     @discardableResult
     public static func run(_ command: [String], asServer: Bool = true) throws -> String {
-        var words = command
-        if asServer, geteuid() == 0 { words = ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] + words }
         let outputPath = "/tmp/pgt-output.\(getpid()).\(UInt64.random(in: 0 ... .max))"
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        posix_spawn_file_actions_adddup2(&actions, 1, 2)
         defer { unlink(outputPath) }
-        var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-        defer { for pointer in pointers { free(pointer) } }
-        var process: pid_t = 0
-        let code = posix_spawn(&process, words[0], &actions, nil, &pointers, environ)
-        guard code == 0 else { throw failure(words[0], String(cString: strerror(code))) }
-        var status: CInt = 0
-        while waitpid(process, &status, 0) < 0, errno == EINTR {}
+        let process = try ServerProcess(command, output: outputPath, asServer: asServer)
+        let status = process.wait()
         let output = readAll(outputPath)
         guard status == 0 else { throw failure(command.joined(separator: " "), output) }
         return output.hasSuffix("\n") ? String(output.dropLast()) : output
@@ -136,5 +126,5 @@ public final class PostgresServer {
         }
     }
 
-    private static func failure(_ what: String, _ why: String) -> RepoError { RepoError(.failed, "\(what) failed: \(why)") }
+    static func failure(_ what: String, _ why: String) -> RepoError { RepoError(.failed, "\(what) failed: \(why)") }
 }

@@ -54,7 +54,10 @@ extension LogReceiver {
                 guard let next = try connection.endReplication() else { return .shutdown }
                 return .timeline(next)
             }
-            if let stop = options.stopAt, durable >= stop { return .reached }
+            if let stop = options.stopAt, max(durable, expected) >= stop {
+                try flush(connection)
+                return .reached
+            }
             try tick(connection, timeline)
         }
     }

@@ -10,8 +10,10 @@ final class ArchivedServer {
     /// The program where the server's user may run it.
     let program: String
 
-    /// - Parameter options: of `repo wal push`.
-    init(initdb: [String] = ["--wal-segsize=1"], settings: [String] = [], options: String = "") throws {
+    /// - Parameters:
+    ///   - options: of `repo wal push`.
+    ///   - archives: whether the server pushes its log.
+    init(initdb: [String] = ["--wal-segsize=1"], settings: [String] = [], options: String = "", archives: Bool = true) throws {
         folder = try ProgramFolder()
         program = folder.path + "/repo"
         try FileManager.default.copyItem(atPath: try #require(ProgramUnderTest.path), toPath: program)
@@ -19,7 +21,7 @@ final class ArchivedServer {
         server = try PostgresServer(initdb: initdb, settings: settings)
         try server.append(
             "postgresql.conf",
-            ["archive_mode = on", "archive_command = '\(command("wal push \(options) %p"))'", "autovacuum = off"])
+            ["archive_mode = \(archives ? "on" : "off")", "archive_command = '\(command("wal push \(options) %p"))'", "autovacuum = off"])
     }
 
     deinit { server.remove() }

@@ -7,7 +7,7 @@ public enum WALObjectName: Hashable, Sendable {
     case file(ArchivedFile)
     /// Consecutive segments in one object, at most 16, whose names share their first 23 digits.
     case batch(first: String, last: String)
-    /// What had been received of a segment: its first `length` bytes, a multiple of the page size.
+    /// What had been received of a segment: its first `length` bytes.
     case received(segment: String, length: UInt32)
 
     public static let prefix = "wal/"

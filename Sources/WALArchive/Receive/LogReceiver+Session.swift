@@ -22,6 +22,10 @@ extension LogReceiver {
         while true {
             expected = start.segment.start(size)
             durable = start.durable
+            // Where a connection that ends before the first byte leaves it.
+            if journal == nil, expected > .invalid {
+                last = history.segment(holding: LogSequenceNumber(expected.value - 1), size: size)
+            }
             serverEnd = identity.position
             let next: NextTimeline?
             do throws(RepoError) {
@@ -165,7 +169,6 @@ extension LogReceiver {
         }
         if let gapEnd {
             closeJournal()
-            last = nil
             report(.warning("log is missing before \(gapEnd.name(size)): make a base backup at once, recovery cannot pass this gap"))
             self.gapEnd = nil
             return ReceiveStart(segment: gapEnd, durable: gapEnd.start(size))
@@ -227,7 +230,6 @@ extension LogReceiver {
                 advice: "It is asked again; see the server's log if this is told more than once.")
         }
         closeJournal()
-        last = nil
         history = try keepHistory(next.timeline, connection)
         report(.timeline(next.timeline, from: next.start))
         let segment = WALSegment(timeline: next.timeline, holding: next.start, size: place.size)

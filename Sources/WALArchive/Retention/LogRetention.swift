@@ -8,7 +8,8 @@ import Storage
 ///
 /// Needed is every segment from the first one of the oldest backup on, on every timeline: nothing older can be replayed. Where a recovery window
 /// is promised, every segment from the first one of the window's backup on, and of older backups their own log, from start to stop. Histories
-/// stay. A batch goes as a whole, when nothing in it is needed. Where a cluster has no backup, nothing of its log goes.
+/// stay. A batch goes as a whole, when nothing in it is needed. Where a cluster has no backup, nothing of its log goes but parts of segments of which
+/// there is more.
 public struct LogRetention: Sendable {
     public struct Plan: Sendable {
         public let systemIdentifier: UInt64
@@ -29,6 +30,9 @@ public struct LogRetention: Sendable {
     ///   - window: since when every moment is to be recoverable; nil: as far back as the oldest backup.
     public func plan(_ inventory: WALInventory, backups: [BaseBackup], window since: FileTime?) throws -> Plan {
         var plan = Plan(systemIdentifier: inventory.systemIdentifier)
+        plan.going = inventory.timelines.flatMap { timeline in
+            timeline.received.filter { Self.isSuperseded($0, timeline) }.map { .received(segment: timeline.name($0.number), length: $0.length) }
+        }
         guard let oldest = backups.map(\.firstSegment).min() else {
             plan.reason = "there is no base backup of this cluster, so all of its log is kept"
             return plan
@@ -55,7 +59,7 @@ public struct LogRetention: Sendable {
             for number in timeline.partials where !isNeeded(number...number) {
                 plan.going.append(.file(.partial(segment: timeline.name(number))))
             }
-            for part in timeline.received where !isNeeded(part.number...part.number) {
+            for part in timeline.received where !isNeeded(part.number...part.number) && !Self.isSuperseded(part, timeline) {
                 plan.going.append(.received(segment: timeline.name(part.number), length: part.length))
             }
             for label in timeline.backupLabels where !isNeeded(label.number...label.number) {
@@ -63,6 +67,11 @@ public struct LogRetention: Sendable {
             }
         }
         return plan
+    }
+
+    /// Whether there is the whole of the segment, or a longer part. 'wal receive' with a writer key leaves such parts.
+    private static func isSuperseded(_ part: (number: UInt64, length: UInt32), _ timeline: WALTimeline) -> Bool {
+        timeline.contains(part.number) || timeline.received.contains { $0.number == part.number && $0.length > part.length }
     }
 
     /// Deletes what the plan names, the oldest first, so that what a crash leaves has no new gap. The journal is written before. Throws

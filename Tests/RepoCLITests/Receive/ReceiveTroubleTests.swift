@@ -108,6 +108,33 @@ struct ReceiveTroubleTests {
         #expect(FileTree.files(received.spool).contains { $0.hasSuffix("\(name).journal") })
     }
 
+    @Test("a host that can write and not read receives as well; what it cannot clear away, prune does")
+    func writerKey() throws {
+        let received = try ReceivedServer()
+        let key = received.archived.folder.path + "/writer.key"
+        let added = try received.run("key", "add", "--writer", "--out", key)
+        #expect(added.status == 0, "\(added)")
+        let receiver = try received.receive("--create-slot", "--partial-interval", "1", "--key-file", key)
+        try received.waitForStream()
+        for table in ["a", "b"] {
+            try received.server.sql("CREATE TABLE \(table)()")
+            try received.waitUntilFlushed()
+            usleep(1_500_000)
+        }
+        try received.server.sql("SELECT pg_switch_wal()")
+        try received.server.sql("CREATE TABLE c()")
+        try received.waitUntilFlushed()
+        try received.stop(receiver)
+        let parts = received.names().filter { $0.hasSuffix(".received") }
+        #expect(parts.count > 2, "\(parts)")
+        // One that was killed with a journal compares it with nothing, since it cannot read, and goes on.
+        try received.receiveAll("--key-file", key)
+        #expect(try received.run("prune").status == 0)
+        #expect(received.names().count { $0.hasSuffix(".received") } == 1)
+        try received.compare()
+        #expect(try received.run("check", "--read-data").status == 0)
+    }
+
     @Test("the scenarios of pg_receivewal's own test: slots, an end position, an empty archive that begins at the slot")
     func pgReceivewal() throws {
         let received = try ReceivedServer(settings: ["wal_level = logical"])

@@ -73,11 +73,14 @@ struct SynchronousReceiveTests {
     private func killServer(_ server: PostgresServer) throws {
         let text = String(decoding: try FileTree.read(server.data + "/postmaster.pid"), as: UTF8.self)
         let postmaster = try #require(pid_t(text.split(separator: "\n")[0]))
-        let children = String(decoding: (try? Self.children(postmaster)) ?? [], as: UTF8.self).split(separator: " ").compactMap { pid_t($0) }
+        // Stopped first, so that it starts no more.
+        kill(postmaster, SIGSTOP)
+        while !Self.isIn("T", postmaster) { usleep(1000) }
+        let children = String(decoding: try Self.children(postmaster), as: UTF8.self).split(separator: " ").compactMap { pid_t($0) }
         kill(postmaster, SIGKILL)
         for child in children { kill(child, SIGKILL) }
         for process in [postmaster] + children {
-            for _ in 0..<500 where kill(process, 0) == 0 && !Self.isGone(process) { usleep(10_000) }
+            for _ in 0..<500 where kill(process, 0) == 0 && !Self.isIn("Z", process) { usleep(10_000) }
         }
         server.wasKilled()
     }
@@ -87,10 +90,10 @@ struct SynchronousReceiveTests {
         [UInt8](try Data(contentsOf: URL(fileURLWithPath: "/proc/\(process)/task/\(process)/children")))
     }
 
-    /// Dead, though nobody has asked for its status yet.
-    private static func isGone(_ process: pid_t) -> Bool {
+    /// Whether the process is in this state: T stopped, Z dead, though nobody has asked for its status yet.
+    private static func isIn(_ state: String, _ process: pid_t) -> Bool {
         guard let status = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8) else { return true }
-        return status.contains(") Z ")
+        return status.contains(") \(state) ")
     }
 
     private func check(_ told: [Int], _ received: ReceivedServer, _ round: Int) throws {

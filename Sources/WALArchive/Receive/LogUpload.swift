@@ -158,8 +158,7 @@ final class LogUpload: Sendable {
                 }
                 if wasInTrouble { report(.repositoryBack) }
                 return
-            } catch {
-                let error = error as? RepoError ?? RepoError(.failed, "\(error)")
+            } catch let error as RepoError {
                 guard Self.mayPass(error), !state.withLock({ $0.isClosing }) else { throw error }
                 failures += 1
                 let waiting = state.withLock { state in

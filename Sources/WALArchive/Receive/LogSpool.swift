@@ -31,7 +31,11 @@ public final class LogSpool: Sendable {
         _ = pwrite(lock, text, text.utf8.count, 0)
     }
 
-    deinit { close(lock) }
+    /// Unlocked by word: a child that another thread is just starting holds the same open file for a moment, and with it the lock.
+    deinit {
+        flock(lock, LOCK_UN)
+        close(lock)
+    }
 
     private static func unusable(_ folder: String, _ error: RepoError) -> RepoError {
         RepoError(

@@ -95,6 +95,8 @@ let package = Package(
             dependencies: ["Recovery", "WALArchive", "Ingest", "Repository", "StorageTesting", "PostgresFormats", "PostgresTesting", "RepoBase"]),
         .testTarget(
             name: "PolicyTests", dependencies: ["Policy"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "RepoCLITests", dependencies: ["RepoCLI", "Policy", "RepoBase", "PostgresTesting"], exclude: ["Golden"]),
+        .testTarget(
+            name: "RepoCLITests", dependencies: ["RepoCLI", "Recovery", "Repository", "PostgresClient", "Policy", "RepoBase", "PostgresTesting"],
+            exclude: ["Golden"]),
     ]
 )

@@ -109,7 +109,7 @@ public struct ConnectionTarget: Hashable, Sendable, CustomStringConvertible {
     public var password: String? { parameters["password"] }
 
     /// A value of a connection string (libpq, 34.1.1.1).
-    static func quoted(_ value: String) -> String {
+    public static func quoted(_ value: String) -> String {
         "'" + value.map { $0 == "'" || $0 == "\\" ? "\\\($0)" : "\($0)" }.joined() + "'"
     }
 }

@@ -16,9 +16,9 @@ struct NeededLogCheck {
 
     /// Cost: all of the segments once, on as many threads as there are processors; memory of a segment for each.
     ///
-    /// - Parameter onProgress: called by any thread.
+    /// - Parameter onProgress: called by any thread; what it throws ends the check.
     /// Throws `.damaged`, naming the segment.
-    func run(_ segments: [WALSegment], onProgress: @escaping @Sendable (Int, Int) -> Void) throws {
+    func run(_ segments: [WALSegment], onProgress: @escaping @Sendable (Int, Int) throws -> Void) throws {
         guard !segments.isEmpty else { return }
         let names = try segments.map { (segment: $0.name(log.segmentSize), objects: try log.objectNames($0)) }
         let (archive, system) = (log.archive, log.systemIdentifier)
@@ -37,7 +37,7 @@ struct NeededLogCheck {
                         state.done += 1
                         return state.done
                     }
-                    onProgress(done, names.count)
+                    try onProgress(done, names.count)
                 } catch {
                     state.withLock { $0.failure = $0.failure ?? Self.naming(names[number].segment, error) }
                     return

@@ -62,7 +62,7 @@ public final class ClusterRestore: Sendable {
         dry.overwrite = .always
         // Into nothing: all that a dry run does then is to look every blob up.
         let survey = Restorer(repository, root: root, target: Array("/nonexistent/\(plan.backup.id)".utf8), options: dry)
-        let result = try survey.run()
+        let result = try survey.run { [options] _, _ in try options.check() }
         if let problem = result.problems.first {
             let more = result.problems.count > 1 ? ", and \(result.problems.count - 1) other problems" : ""
             throw RepoError(
@@ -70,7 +70,10 @@ public final class ClusterRestore: Sendable {
                 advice: "Nothing was touched. An older base backup may reach the same moment: name it, as in 'repo restore SNAP --at …'.")
         }
         guard let log, options.verifiesLog else { return }
-        try NeededLogCheck(log).run(plan.segments) { [logProgress] done, total in logProgress.withLock { $0 = (done, total) } }
+        try NeededLogCheck(log).run(plan.segments) { [logProgress, options] done, total in
+            logProgress.withLock { $0 = (done, total) }
+            try options.check()
+        }
     }
 
     /// Restores. `check` comes first; it is called here where the caller has not.
@@ -156,7 +159,10 @@ public final class ClusterRestore: Sendable {
         settings.selection = selection
         let restorer = Restorer(repository, root: tree, target: Array(path.utf8), options: settings)
         restorers.withLock { $0.append(restorer) }
-        let done = try restorer.run { _, _ in try onAction() }
+        let done = try restorer.run { [options] _, _ in
+            try options.check()
+            try onAction()
+        }
         result.files += done.counts.filesDone
         result.filesUnchanged += done.counts.filesUnchanged
         result.deleted += done.counts.deleted

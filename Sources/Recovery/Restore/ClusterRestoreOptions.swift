@@ -21,6 +21,8 @@ public struct ClusterRestoreOptions: Sendable {
     public var verifies = false
     /// Reads every segment that replay will read before anything is touched, so that a damaged one is found now.
     public var verifiesLog = true
+    /// Asked at each file and each segment: what it throws ends the restore there.
+    public var check: @Sendable () throws -> Void = {}
 
     public init(target: String, restoreCommand: String) {
         self.target = target

@@ -61,7 +61,7 @@ enum ChildRun {
         return Outcome(status: signal == 0 ? (status >> 8) & 0xFF : 128 + signal, output: text)
     }
 
-    private static func initialGroups(_ user: FileOwner) -> String {
+    static func initialGroups(_ user: FileOwner) -> String {
         // Groups of a user by its name; one that the machine does not know has none.
         getpwuid(user.user) == nil ? "--clear-groups" : "--init-groups"
     }

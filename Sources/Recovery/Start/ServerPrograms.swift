@@ -7,8 +7,9 @@ public struct ServerPrograms: Hashable, Sendable {
 
     /// Looks in `folder`, or else where Debian, Red Hat and PostgreSQL's own packages put them, and in PATH.
     ///
+    /// - Parameter isOptional: whether what was asked for can be done without them.
     /// Throws `.usage` when there are none of this major version.
-    public init(major: Int, folder: String?) throws(RepoError) {
+    public init(major: Int, folder: String?, isOptional: Bool = true) throws(RepoError) {
         let places =
             folder.map { [$0] } ?? ["/usr/lib/postgresql/\(major)/bin", "/usr/pgsql-\(major)/bin", "/usr/local/pgsql/bin"]
             + (getenv("PATH").map { String(cString: $0) } ?? "").split(separator: ":").map(String.init)
@@ -26,7 +27,8 @@ public struct ServerPrograms: Hashable, Sendable {
         throw RepoError(
             .usage, "there is no pg_ctl of PostgreSQL \(major) here, which this cluster needs",
             advice: (found.isEmpty ? "" : "There is \(found.joined(separator: ", ")). ")
-                + "Install it, name its folder with --postgres-bin, or restore without --start.")
+                + "Install it (on Debian: postgresql-\(major)), "
+                + (isOptional ? "name its folder with --postgres-bin, or restore without --start." : "or name its folder with --postgres-bin."))
     }
 
     private init(folder: String) { self.folder = folder }
@@ -38,4 +40,18 @@ public struct ServerPrograms: Hashable, Sendable {
 
     var control: String { folder + "/pg_ctl" }
     var psql: String { folder + "/psql" }
+    /// The server itself.
+    public var server: String { folder + "/postgres" }
+
+    /// A program that stands beside the others, and may be a package of its own. Throws `.usage` when it is not there.
+    public func path(of program: String, package: String) throws(RepoError) -> String {
+        let path = "\(folder)/\(program)"
+        guard access(path, X_OK) == 0 else {
+            throw RepoError(.usage, "there is no \(program) in '\(folder)'", advice: "Install it (on Debian: \(package)).")
+        }
+        return path
+    }
+
+    /// Where the server's loadable libraries are, as far as that is known: `pg_config --pkglibdir`.
+    var libraryFolders: [String] { ["\(folder)/../lib", "\(folder)/../lib/postgresql", "\(folder)/../lib64/postgresql"] }
 }

@@ -8,15 +8,35 @@ public struct ServerStart: Sendable {
     private let data: String
     private let plan: RecoveryPlan
     private let action: RecoveryAction
-    private let serverOptions: String
+    private let launch: Launch
+
+    /// How the server is started.
+    private enum Launch: Sendable {
+        /// By pg_ctl, to live on; with what its `-o` hands to the server.
+        case control(String)
+        /// As our own child.
+        case child(Child)
+    }
+
+    /// A server that ends with us.
+    struct Child: Sendable {
+        var process: ServerProcess
+        var arguments: [String]
+        /// Asked whenever we wait; what it throws ends the waiting.
+        var check: @Sendable () throws -> Void
+        /// A value by SQL; nil while the server lets nobody in.
+        var ask: @Sendable (String) -> String?
+    }
 
     /// - Parameter serverOptions: what `pg_ctl start -o` hands to the server.
     public init(_ programs: ServerPrograms, data: String, plan: RecoveryPlan, action: RecoveryAction, serverOptions: String = "") {
-        self.programs = programs
-        self.data = data
-        self.plan = plan
-        self.action = action
-        self.serverOptions = serverOptions
+        (self.programs, self.data, self.plan, self.action) = (programs, data, plan, action)
+        launch = .control(serverOptions)
+    }
+
+    init(_ programs: ServerPrograms, data: String, plan: RecoveryPlan, action: RecoveryAction, child: Child) {
+        (self.programs, self.data, self.plan, self.action) = (programs, data, plan, action)
+        launch = .child(child)
     }
 
     /// What came of it.
@@ -34,7 +54,10 @@ public struct ServerStart: Sendable {
     }
 
     /// Where the server writes its messages until its own settings send them elsewhere.
-    public var log: String { data + "/recovery.log" }
+    public var log: String {
+        if case .child(let child) = launch { return child.process.log }
+        return data + "/recovery.log"
+    }
 
     /// Throws `.failed` with the end of the server's log when it does not come up, or ends elsewhere than planned.
     public func run() throws -> Report {
@@ -43,15 +66,21 @@ public struct ServerStart: Sendable {
         var report = Report()
         report.log = log
         let started = clock.now
-        var command = [programs.control, "-D", data, "-l", log, "-w", "-t", "\(Self.patience)"]
-        if !serverOptions.isEmpty { command += ["-o", serverOptions] }
-        let start = try ChildRun.run(command + ["start"], as: owner, in: data)
+        switch launch {
+        case .control(let options):
+            var command = [programs.control, "-D", data, "-l", log, "-w", "-t", "\(Self.patience)"]
+            if !options.isEmpty { command += ["-o", options] }
+            let start = try ChildRun.run(command + ["start"], as: owner, in: data)
+            // With shutdown for an action a server that reached its target at once is down again before pg_ctl looks.
+            if start.status != 0, try action != .shutdown || state() != .shutDownInRecovery {
+                throw failure("the server did not start", start.output)
+            }
+        case .child(let child):
+            try child.process.start(child.arguments)
+            try wait(orThrow: "the server did not start") { try isUp() || action == .shutdown && state() == .shutDownInRecovery }
+        }
         report.startSeconds = (clock.now - started) / .seconds(1)
         let consistent = clock.now
-        if start.status != 0 {
-            // With this action a server that reached its target at once is down again before pg_ctl looks.
-            guard action == .shutdown, try state() == .shutDownInRecovery else { throw failure("the server did not start", start.output) }
-        }
         switch action {
         case .promote:
             try wait { try state() == .inProduction }
@@ -59,11 +88,11 @@ public struct ServerStart: Sendable {
             (report.timeline, report.position) = (end.timeline, end.position)
             try requirePlanned(end.position)
         case .shutdown:
-            try wait { try state() == .shutDownInRecovery && ClusterTarget.runningServer(data) == nil }
+            try wait { try state() == .shutDownInRecovery && isGone }
             report.isRunning = false
             report.position = try controlFile().minimumRecoveryPoint
         case .pause:
-            try wait { ask("SELECT pg_is_wal_replay_paused()", owner).map { $0 == "t" } ?? true }
+            try wait { try isPaused(owner) }
             report.isPaused = true
             report.position = ask("SELECT pg_last_wal_replay_lsn()", owner).flatMap { LogSequenceNumber($0) }
             if let position = report.position { try requirePlanned(position) }
@@ -78,15 +107,36 @@ public struct ServerStart: Sendable {
     // MARK: - Waiting
 
     /// Looks ten times a second. Throws when the server is gone before it is so.
-    private func wait(until isSo: () throws -> Bool) throws {
+    private func wait(orThrow message: String = "the server ended before recovery did", until isSo: () throws -> Bool) throws {
         while try !isSo() {
-            if ClusterTarget.runningServer(data) == nil {
+            if case .child(let child) = launch { try child.check() }
+            if isGone {
                 // It may have ended as it should between the two looks.
                 if try isSo() { return }
-                throw failure("the server ended before recovery did", "")
+                throw failure(message, "")
             }
             usleep(100_000)
         }
+    }
+
+    private var isGone: Bool {
+        if case .child(let child) = launch { return child.process.hasEnded }
+        return ClusterTarget.runningServer(data) == nil
+    }
+
+    /// As pg_ctl looks (`wait_for_postmaster_start`): line 8 of postmaster.pid is `ready`, or `standby` where nobody is let in before recovery has
+    /// ended (utils/pidfile.h).
+    private func isUp() throws -> Bool {
+        guard let lines = TextFile.read(data + "/postmaster.pid")?.split(separator: "\n", omittingEmptySubsequences: false), lines.count > 7
+        else { return false }
+        return lines[7].hasPrefix("ready") || lines[7].hasPrefix("standby")
+    }
+
+    /// With pg_ctl, a server that lets us ask nothing is taken to be there: somebody else looks after it.
+    private func isPaused(_ owner: FileOwner) throws -> Bool {
+        let answer = ask("SELECT pg_catalog.pg_is_wal_replay_paused()", owner)
+        if case .child = launch { return answer == "t" }
+        return answer.map { $0 == "t" } ?? true
     }
 
     private func controlFile() throws -> ControlFile {
@@ -106,6 +156,7 @@ public struct ServerStart: Sendable {
 
     /// A value by psql, as the server's user over its socket; nil where it does not let us in.
     private func ask(_ question: String, _ owner: FileOwner) -> String? {
+        if case .child(let child) = launch { return child.ask(question) }
         // postmaster.pid: 4 port, 5 socket directory (utils/pidfile.h).
         guard let lines = TextFile.read(data + "/postmaster.pid")?.split(separator: "\n", omittingEmptySubsequences: false), lines.count > 4
         else { return nil }
@@ -154,6 +205,9 @@ public struct ServerStart: Sendable {
     private func failure(_ message: String, _ output: String) -> RepoError {
         let tail = (TextFile.read(log) ?? "").split(separator: "\n").suffix(8).joined(separator: "\n")
         let detail = [tail.isEmpty ? output : tail].filter { !$0.isEmpty }.joined()
+        if case .child = launch {
+            return RepoError(.failed, detail.isEmpty ? message : "\(message):\n\(detail)", advice: "--keep keeps the restored files and all messages.")
+        }
         return RepoError(
             .failed, detail.isEmpty ? message : "\(message):\n\(detail)",
             advice: "'\(data)' is restored; its messages are in \(log). Start it again with: \(startCommand)")

@@ -98,6 +98,30 @@ public final class PostgresConnection {
         return try answer(to: statement)
     }
 
+    /// Runs a script of several statements, as one transaction unless it says otherwise, and returns the answers of those that have rows (SELECT, SHOW,
+    /// … RETURNING), in order. The server tells its statements apart.
+    ///
+    /// Throws `.sourceFailed` at the first that fails, with the server's message.
+    public func answers(to script: String) throws(RepoError) -> [QueryResult] {
+        try send(script)
+        var answers: [QueryResult] = []
+        while let result = try nextResult() {
+            switch PQresultStatus(result) {
+            case PGRES_TUPLES_OK: answers.append(QueryResult(result))
+            case PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: PQclear(result)
+            case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
+                PQclear(result)
+                // The connection is in the middle of a copy now, and of no more use.
+                throw RepoError(.sourceFailed, "a COPY from or to the client cannot be part of a script")
+            default:
+                let error = refused(result, script)
+                try drain()
+                throw error
+            }
+        }
+        return answers
+    }
+
     private func answer(to statement: String) throws(RepoError) -> QueryResult {
         var kept: QueryResult?
         while let result = try nextResult() {

@@ -56,6 +56,37 @@ public final class ThrowawayFolder: Sendable {
         if isFirst { try FolderRemoval.remove(path) }
     }
 
+    // MARK: - Before
+
+    /// Throws `.usage` unless it is a directory by its whole path that we may write to.
+    static func requirePlace(_ path: String) throws(RepoError) {
+        var status = stat()
+        let why: String
+        if !path.hasPrefix("/") {
+            why = "it is no whole path"
+        } else if stat(path, &status) != 0 {
+            why = String(cString: strerror(errno))
+        } else if status.st_mode & S_IFMT != S_IFDIR {
+            why = "it is no directory"
+        } else if access(path, W_OK | X_OK) != 0 {
+            why = String(cString: strerror(errno))
+        } else {
+            return
+        }
+        throw RepoError(.usage, "'\(path)' cannot be used for throwaway files: \(why)", advice: "Name a directory with --scratch.")
+    }
+
+    /// Throws `.storeFull` where the place has less room. `what` needs it.
+    static func requireRoom(_ path: String, _ needed: UInt64, _ what: String) throws(RepoError) {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { throw TextFile.failure("look at", path) }
+        let free = UInt64(status.f_bavail) * UInt64(status.f_frsize)
+        guard free < needed else { return }
+        throw RepoError(
+            .storeFull, "'\(path)' has \(ByteCount.describe(free)) free, and \(what) needs \(ByteCount.describe(needed))",
+            advice: "Nothing was restored. Name a larger place with --scratch.")
+    }
+
     // MARK: - Leftovers
 
     /// Removes what killed runs of this user have left in `scratch`, after ending servers that still run there. Returns the folders' paths.

@@ -1,5 +1,5 @@
 import Glibc
-import Ingest
+public import Ingest
 public import PostgresClient
 import PostgresFormats
 public import RepoBase
@@ -38,6 +38,8 @@ public final class ThrowawayServer: @unchecked Sendable {
         var socketFolder: ThrowawayFolder?
         var restore: ClusterRestore?
         var process: ServerProcess?
+        /// A program that runs beside the server.
+        var program: ChildProcess?
         var user: String?
     }
 
@@ -60,7 +62,7 @@ public final class ThrowawayServer: @unchecked Sendable {
                 .refused, "the base backup's files belong to root, and PostgreSQL does not run as root",
                 advice: "Run this as the user who runs PostgreSQL.")
         }
-        try Self.requireFolder(options.scratch)
+        try ThrowawayFolder.requirePlace(options.scratch)
         for folder in Set([options.scratch, Self.socketScratch]).sorted() {
             for path in try ThrowawayFolder.removeLeftovers(in: folder) { note("removed what a killed run had left: \(path)") }
         }
@@ -94,27 +96,12 @@ public final class ThrowawayServer: @unchecked Sendable {
         FileOwner(recorded: try SnapshotPath.file(root, Array("PG_VERSION".utf8), BlobReader(repository)).metadata)
     }
 
-    private static func requireFolder(_ path: String) throws(RepoError) {
-        var status = stat()
-        guard path.hasPrefix("/"), stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, access(path, W_OK | X_OK) == 0 else {
-            let why = errno == 0 ? "it is no directory" : String(cString: strerror(errno))
-            throw RepoError(.usage, "'\(path)' cannot be used for throwaway files: \(why)", advice: "Name a directory with --scratch.")
-        }
-    }
-
     /// What the log takes beside the files at most: segments that were replayed go with the next restart point (`max_wal_size` is 1 GiB by default).
     private static let logRoom: UInt64 = 1 << 30
 
     private func requireRoom() throws(RepoError) {
-        var status = statvfs()
-        guard statvfs(options.scratch, &status) == 0 else { throw TextFile.failure("look at", options.scratch) }
-        let free = UInt64(status.f_bavail) * UInt64(status.f_frsize)
-        let needed = plan.backup.bytes + min(Self.logRoom, UInt64(plan.segments.count + 2) * UInt64(log.segmentSize.bytes))
-        guard free >= needed else {
-            throw RepoError(
-                .storeFull, "'\(options.scratch)' has \(ByteCount.describe(free)) free, and the cluster needs \(ByteCount.describe(needed))",
-                advice: "Nothing was restored. Name a larger place with --scratch.")
-        }
+        let segments = UInt64(plan.segments.count + 2) * UInt64(log.segmentSize.bytes)
+        try ThrowawayFolder.requireRoom(options.scratch, plan.backup.bytes + min(Self.logRoom, segments), "the cluster")
     }
 
     private func note(_ text: String) { state.withLock { $0.notes.append(text) } }
@@ -281,6 +268,34 @@ public final class ThrowawayServer: @unchecked Sendable {
             advice: "Name a superuser of the cluster with --superuser.")
     }
 
+    /// Runs a program beside the server, or on its files, and waits for its end. `cancel` ends it.
+    ///
+    /// - Returns: what it wrote on both streams, of very much the first part.
+    /// Throws `.sourceFailed` when it cannot be started, `.interrupted`.
+    public func run(_ command: [String], outputLimit: Int = 4 << 20) throws -> (status: ChildProcess.Status, output: String) {
+        // One pipe for both streams, and nothing of our environment that libpq would listen to.
+        let forgotten = ["PGSERVICE", "PGSERVICEFILE", "PGHOST", "PGHOSTADDR", "PGDATABASE", "PGUSER", "PGOPTIONS", "PGSSLMODE", "PGPASSWORD"]
+        let words = ["/usr/bin/env"] + forgotten.flatMap { ["-u", $0] } + ["LC_ALL=C", "/bin/sh", "-c", "exec \"$@\" 2>&1 </dev/null", "sh"] + command
+        try cancellation.check()
+        let child = try ChildProcess(words)
+        state.withLock { $0.program = child }
+        // It may have been cancelled in between.
+        if cancellation.isCancelled { child.terminate() }
+        let output = child.readAll(atMost: outputLimit)
+        let status = child.wait()
+        state.withLock { $0.program = nil }
+        try cancellation.check()
+        return (status, String(decoding: output, as: UTF8.self))
+    }
+
+    /// What PostgreSQL's programs need to reach it: host, port and user.
+    public func connectionArguments() throws -> [String] {
+        try findUser()
+        let (folder, user) = state.withLock { ($0.socketFolder ?? $0.folder, $0.user) }
+        guard let folder, let user else { throw RepoError(.failed, "nothing was restored") }
+        return ["--host=\(folder.path)/s", "--port=\(ThrowawaySettings.port)", "--username=\(user)", "--no-password"]
+    }
+
     // MARK: - The end
 
     /// Ends the server in order (a fast shutdown) and waits; the data directory is then consistent and closed. Throws `.failed` when it does not end so.
@@ -291,7 +306,10 @@ public final class ThrowawayServer: @unchecked Sendable {
     }
 
     /// Makes whatever is going on throw `.interrupted` soon. `remove` is still to be called.
-    public func cancel() { cancellation.cancel() }
+    public func cancel() {
+        cancellation.cancel()
+        state.withLock { $0.program }?.terminate()
+    }
 
     public var isCancelled: Bool { cancellation.isCancelled }
 

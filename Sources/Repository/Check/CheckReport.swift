@@ -36,7 +36,7 @@ public struct CheckReport: Sendable {
 /// One damaged or missing object, and whom it hurts.
 public struct Damage: Hashable, Sendable {
     public enum Kind: String, Hashable, Sendable, CaseIterable {
-        case config, key, pack, index, blob, snapshot, hold, journal, collection, writer, log
+        case config, key, pack, index, blob, snapshot, hold, journal, report, collection, writer, log
     }
 
     /// The key on the store, or `blob <id>`.

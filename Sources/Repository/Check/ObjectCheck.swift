@@ -2,7 +2,7 @@ import BlobEngine
 import RepoBase
 import Storage
 
-/// Reads every small object of the store: config and its generations, keys, index segments, snapshots, holds, the journal, and the
+/// Reads every small object of the store: config and its generations, keys, index segments, snapshots, holds, the journal, reports, and the
 /// collectors' and writers' records.
 struct ObjectCheck {
     private let repository: OpenRepository
@@ -25,6 +25,7 @@ struct ObjectCheck {
                 throw RepoError.damaged("\(key)", "its content does not match its name")
             }
         }
+        try checkReports()
         try checkRecords("gc/", .collection, .collection) { (key, _, fields) throws(RepoError) in
             // Packs and writers have ids of different lengths, so the one's list cannot pass for the other's.
             let length = key.description.hasSuffix("/condemned") ? 32 : 16
@@ -187,6 +188,21 @@ struct ObjectCheck {
                 else {
                     throw RepoError.damaged("\(key)", "it is of another snapshot")
                 }
+            }
+        }
+    }
+
+    private mutating func checkReports() throws {
+        let reports = Reports(repository)
+        for id in try reports.ids() {
+            do {
+                _ = try reports.read(id)
+                objects += 1
+            } catch let error as RepoError where error.code == .notFound {
+                continue
+            } catch let error as RepoError where error.code == .damaged {
+                objects += 1
+                errors.append(Damage("\(Reports.key(id))", .report, error))
             }
         }
     }

@@ -76,3 +76,13 @@ struct LogOracle {
         return text.dropLast() + "." + String(repeating: "0", count: 6 - fraction.count) + fraction + "Z"
     }
 }
+
+extension LogOracle {
+    /// What `text` wrote, in whatever precision.
+    static func moment(_ text: String) -> Int64 {
+        let parts = text.dropLast().split(separator: ".")
+        let seconds = ISO8601DateFormatter().date(from: "\(parts[0])Z")!.timeIntervalSince1970
+        let fraction = parts.count > 1 ? String((parts[1] + "000000").prefix(6)) : "0"
+        return Int64(seconds) * 1_000_000 + Int64(fraction)!
+    }
+}

@@ -82,7 +82,7 @@ public struct DrillReport: Codable, Hashable, Sendable {
     /// When it began, RFC 3339 in UTC.
     public var time: String
     public var source: String
-    /// `postgres` or `files`.
+    /// `postgres` for a cluster, `dumps`, or the snapshot's kind: `files`, `stdin`, `command`.
     public var kind: String
     public var outcome: Outcome = .passed
     /// Why it did not pass, in a sentence.

@@ -19,7 +19,7 @@ struct DrillRun {
         let isCluster = !candidates.isEmpty
         let stamp = JournalStamp.now()
         var report = DrillReport(
-            time: TimeDisplay.utc(started), source: source, kind: isCluster ? "postgres" : "files", asked: asked, host: stamp.host,
+            time: TimeDisplay.utc(started), source: source, kind: isCluster ? "postgres" : Self.kind(entries[entries.count - 1].snapshot), asked: asked, host: stamp.host,
             user: stamp.user, programVersion: ProgramVersion.current)
         let clock = ContinuousClock()
         let begun = clock.now
@@ -32,6 +32,9 @@ struct DrillRun {
         report.phases.total = Self.rounded(clock.now - begun)
         return try finish(report, started, repository)
     }
+
+    /// A snapshot of kind `postgres` that is no base backup holds dumps.
+    private static func kind(_ snapshot: Snapshot) -> String { snapshot.kind == "postgres" ? "dumps" : snapshot.kind }
 
     private static func rounded(_ duration: Duration) -> Double { ((duration / .seconds(1)) * 1000).rounded() / 1000 }
 
@@ -135,7 +138,7 @@ struct DrillRun {
         }
         report.phases.plan = Self.rounded(clock.now - begun)
         report.add(planned.plan)
-        if !context.options.json, !context.options.quiet { for line in RecoveryPlanText.lines(planned.plan) { context.note(line) } }
+        if context.options.verbose { for line in RecoveryPlanText.lines(planned.plan) { context.note(line) } }
         let access = try LogAccess(context, systemIdentifier: planned.plan.backup.facts.systemIdentifier)
         let recorded = RecordedRows(
             try arguments.snapshot == nil ? allSnapshots(repository) : entries, system: planned.plan.backup.facts.systemIdentifier, upTo: moment)

@@ -5,7 +5,7 @@ import RepoBase
 enum DrillText {
     static func lines(_ report: DrillReport, id: ObjectID?) -> [String] {
         let label = RecoveryPlanText.label
-        var lines = [label("drill") + "\(id.map { "\($0.short) " } ?? "")of \(TextDisplay.oneLine(report.source)) at \(report.time), on \(TextDisplay.oneLine(report.host))"]
+        var lines = [label("drill") + "\(id.map { "\($0.short) " } ?? "")of \(TextDisplay.oneLine(report.source)) at \(seconds(report.time)), on \(TextDisplay.oneLine(report.host))"]
         var tested = report.asked == "random" ? "random" : report.asked == "latest" ? "latest" : "as asked for"
         if let moment = report.moment { tested += ": \(moment)" }
         if let timeline = report.timeline { tested += ", timeline \(timeline)" }
@@ -13,7 +13,7 @@ enum DrillText {
         lines.append(label("moment") + tested)
         if let last = report.lastTransactionTime { lines.append(label("last included") + "a transaction that ended at \(last)") }
         if let snapshot = report.snapshotId {
-            lines.append(label("snapshot") + "\(snapshot.prefix(8)) of \(report.snapshotTime ?? "")" + size(report))
+            lines.append(label("snapshot") + "\(snapshot.prefix(8)) of \(seconds(report.snapshotTime ?? ""))" + size(report))
         }
         for line in phases(report) { lines.append(line) }
         for check in report.checks {
@@ -39,6 +39,9 @@ enum DrillText {
         if let advice = report.advice { lines.append(TextDisplay.oneLine(advice)) }
         return lines
     }
+
+    /// A time without its fraction, which nobody reads here.
+    private static func seconds(_ time: String) -> String { time.contains(".") ? time.prefix { $0 != "." } + "Z" : time }
 
     private static func why(_ report: DrillReport) -> String {
         // Several lines where the server's log is part of it, which stand above.
@@ -78,7 +81,7 @@ enum DrillText {
         let different = counts.filter { $0.rows != $0.recorded }
         var lines = [
             RecoveryPlanText.label("rows")
-                + "\(counts.count) tables that a dump of \(first.recordedAt) counted, \(counts.count - different.count) of them with as many rows"
+                + "\(counts.count) tables that a dump of \(seconds(first.recordedAt)) counted, \(counts.count - different.count) of them with as many rows"
         ]
         for count in different.prefix(50) {
             let rows = count.rows.map { "\(NumberText.grouped($0)) rows" } ?? "not there"

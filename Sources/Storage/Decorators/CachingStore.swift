@@ -1,6 +1,6 @@
 import RepoBase
 
-/// Keeps copies of small immutable objects in a directory of this machine: snapshots, index segments, the
+/// Keeps copies of small immutable objects in a directory of this machine: snapshots, index segments, reports, the
 /// journal.
 ///
 /// Only objects that `verify` accepts are kept, and a copy is verified each time it is loaded, so the
@@ -39,7 +39,7 @@ public final class CachingStore: Store {
     ///     eighth each.
     ///   - maximumObjectBytes: larger objects pass through.
     public init(
-        _ base: any Store, directory: String, prefixes: [String] = ["snapshots/", "index/", "journal/"],
+        _ base: any Store, directory: String, prefixes: [String] = ["snapshots/", "index/", "journal/", "reports/"],
         maximumBytes: UInt64, maximumObjectBytes: UInt64 = 16 << 20, clock: StoreClock = .system,
         verify: @escaping Verification
     ) throws {

@@ -54,6 +54,9 @@ import Testing
         }
         try CollectionRecord.write(StoreKey("gc/00000001/condemned"), [RandomBytes.make(32)], open)
         try CollectionRecord.write(StoreKey("gc/00000001/writers"), [RandomBytes.make(16)], open)
+        for number in 1...2 {
+            try Reports(open).add(Report(time: FileTime(seconds: Int64(number), nanoseconds: 0), source: "s", outcome: 0, text: "{}"))
+        }
         return (repository, made.files)
     }
 
@@ -68,6 +71,7 @@ import Testing
         case "index": return .index
         case "snapshots": return .snapshot
         case "journal": return .journal
+        case "reports": return .report
         default: return .collection
         }
     }
@@ -87,7 +91,7 @@ import Testing
             // What only a password opens is beyond what a check sees: its own tag tells whoever uses it.
             if kind == .key, ![.flippedFirst, .removed, .emptied].contains(injury) { continue }
             // Absent is a valid state of these.
-            if injury == .removed, [.snapshot, .hold, .journal, .collection].contains(kind) { continue }
+            if injury == .removed, [.snapshot, .hold, .journal, .report, .collection].contains(kind) { continue }
             let copy = try original.copy()
             defer { copy.remove() }
             if let isDamaged {

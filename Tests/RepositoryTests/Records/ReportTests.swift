@@ -25,7 +25,7 @@ import Testing
     @Test func `the fields of version 1 are what they were`() {
         #expect(
             Hexadecimal.encode(Self.report(1_700_000_000, outcome: 13).encoded())
-                == "010680e2cfaa0c0502076d61696e2d646203010d04147b226f7574636f6d65223a22706173736564227d1003646231" + "1108706f737467726573")
+                == "010680c49fd50c0502076d61696e2d646203010d04147b226f7574636f6d65223a22706173736564227d10036462311108706f737467726573")
     }
 
     @Test func `reports open to what they were, oldest first, and by the beginning of an id`() throws {

@@ -19,6 +19,7 @@ let package = Package(
         .library(name: "BlobEngine", targets: ["BlobEngine", "RepoBase"]),
         .library(name: "Repository", targets: ["Repository", "Ingest", "Storage", "Policy"]),
         .library(name: "PostgresFormats", targets: ["PostgresFormats"]),
+        .library(name: "WALArchive", targets: ["WALArchive"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -28,10 +29,10 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CB2", pkgConfig: "libb2", providers: [.apt(["libb2-dev"])]),
-        .systemLibrary(name: "CPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CLinux"),
         .target(name: "CBlake2Lanes", cSettings: [.unsafeFlags(["-O3"])]),
         .target(name: "CChecksums", cSettings: [.unsafeFlags(["-O3"])]),
+        .target(name: "CPQ"),
 
         .target(name: "RepoBase", dependencies: ["CLinux"], swiftSettings: hot),
         .target(
@@ -89,7 +90,7 @@ let package = Package(
             dependencies: ["Ingest", "Repository", "StorageTesting", "PostgresFormats", "PostgresClient", "PostgresTesting", "CLinux"]),
         .testTarget(
             name: "WALArchiveTests",
-            dependencies: ["WALArchive", "Repository", "StorageTesting", "PostgresFormats", "PostgresTesting", "RepoBase", "Storage"]),
+            dependencies: ["WALArchive", "Ingest", "Repository", "StorageTesting", "PostgresFormats", "PostgresTesting", "RepoBase", "Storage"]),
         .testTarget(
             name: "RecoveryTests",
             dependencies: ["Recovery", "WALArchive", "Ingest", "Repository", "StorageTesting", "PostgresFormats", "PostgresTesting", "RepoBase"]),

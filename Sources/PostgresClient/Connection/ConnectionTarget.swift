@@ -19,6 +19,7 @@ public struct ConnectionTarget: Hashable, Sendable, CustomStringConvertible {
             parameters = text.isEmpty ? [:] : ["dbname": text]
             return
         }
+        try ClientLibrary.load()
         var message: UnsafeMutablePointer<CChar>?
         guard let options = PQconninfoParse(text, &message) else {
             let why = message.map { String(cString: $0).trimmingNewlines } ?? "out of memory"

@@ -31,6 +31,7 @@ public final class PostgresConnection {
         self.target = target
         self.kind = kind
         self.cancellation = cancellation
+        try ClientLibrary.load()
         let words = target.keywords(kind, applicationName: applicationName)
         var keys: [UnsafePointer<CChar>?] = words.map { UnsafePointer(strdup($0.0)) } + [nil]
         var values: [UnsafePointer<CChar>?] = words.map { UnsafePointer(strdup($0.1)) } + [nil]

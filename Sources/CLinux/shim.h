@@ -67,6 +67,9 @@ static inline long linux_file_system(int fd) {
 // syncfs(2), hidden behind _GNU_SOURCE: everything of the file system that holds the open file is on the disk on return.
 static inline int linux_syncfs(int fd) { return (int)syscall(SYS_syncfs, fd); }
 
+// close_range(2), hidden behind _GNU_SOURCE (Linux 5.9): closes every descriptor from `first` on. ENOSYS on older kernels.
+static inline int linux_close_from(unsigned first) { return (int)syscall(SYS_close_range, first, ~0U, 0); }
+
 // include/uapi/linux/fcntl.h and include/uapi/asm-generic/fcntl.h.
 static const int LINUX_O_PATH = 010000000;
 static const int LINUX_AT_EMPTY_PATH = 0x1000;

@@ -43,4 +43,20 @@ struct AlignedBufferTests {
         #expect(taken.contains { $0.base == freed.base })
         for (base, size) in taken { BufferStock.put(base, size: size) }
     }
+
+    @Test("memory in huge pages holds what was written, and is never two buffers' at once")
+    func hugePages() {
+        var held: [(AlignedBuffer, UInt8)] = []
+        for round in 0..<40 as Range<UInt8> {
+            let capacity = [3 << 20, (16 << 20) + 1, 100, 2 << 20][Int(round) % 4]
+            let buffer = AlignedBuffer(capacity: capacity, isFilledAtOnce: true)
+            buffer.all.initializeMemory(as: UInt8.self, repeating: round)
+            if capacity >= 2 << 20 { #expect(Int(bitPattern: buffer.base) % (2 << 20) == 0) }
+            held.append((buffer, round))
+            if held.count > 3 { held.remove(at: Int(round) % 3) }
+            for (buffer, mark) in held {
+                #expect(buffer.all.first == mark && buffer.all.last == mark && buffer.all[buffer.capacity / 2] == mark)
+            }
+        }
+    }
 }

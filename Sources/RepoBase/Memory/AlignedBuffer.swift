@@ -11,9 +11,12 @@ public final class AlignedBuffer: @unchecked Sendable {
     public var count = 0
 
     /// Traps when the machine has no memory left, as Swift's own arrays do.
-    public init(capacity: Int) {
+    ///
+    /// - Parameter isFilledAtOnce: for megabytes that are all written soon: taken in pages of 2 MiB where the system has them, since 4,096
+    ///   faults for 16 MiB cost more than copying it. What is then not written takes memory all the same.
+    public init(capacity: Int, isFilledAtOnce: Bool = false) {
         self.capacity = max(capacity, 1)
-        (base, size) = BufferStock.take(self.capacity)
+        (base, size) = isFilledAtOnce ? BufferStock.takeHugePages(self.capacity) : BufferStock.take(self.capacity)
     }
 
     deinit { BufferStock.put(base, size: size) }

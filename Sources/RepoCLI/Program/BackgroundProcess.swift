@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Work that goes on after a command has ended, in a process and session of its own, with nothing on its standard streams.
@@ -27,6 +28,7 @@ enum BackgroundProcess {
     /// Closes what the caller's caller left open: a server's sockets and pipes must not stay open beyond its end. To be called before
     /// anything is opened.
     static func closeInherited() {
+        if linux_close_from(3) == 0 { return }
         for descriptor in 3..<CInt(min(sysconf(Int32(_SC_OPEN_MAX)), 65_536)) { close(descriptor) }
     }
 }

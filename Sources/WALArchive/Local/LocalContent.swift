@@ -16,7 +16,7 @@ enum LocalContent {
         }
         let size = Int(status.st_size)
         // One byte more tells whether it grows.
-        let buffer = AlignedBuffer(capacity: size + 1)
+        let buffer = AlignedBuffer(capacity: size + 1, isFilledAtOnce: true)
         while buffer.count <= size {
             let count = Glibc.read(file, buffer.base + buffer.count, size + 1 - buffer.count)
             if count < 0, errno == EINTR { continue }

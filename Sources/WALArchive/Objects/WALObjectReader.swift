@@ -72,7 +72,7 @@ public struct WALObjectReader: Sendable {
         let dataKey = try frame.openDataKey(keys: keys, object: object)
         let (first, offset) = description.place(of: number)
         let sealed = try sealedBytes(at: piecesOffset + offset, count: file.sealedLength)
-        let content = AlignedBuffer(capacity: file.length)
+        let content = AlignedBuffer(capacity: file.length, isFilledAtOnce: true)
         content.count = file.length
         var places: [(sealed: Int, content: Int)] = []
         var place = (sealed: 0, content: 0)
@@ -98,7 +98,7 @@ public struct WALObjectReader: Sendable {
 
     /// A range behind the description; what was read with the beginning is not fetched again.
     private func sealedBytes(at offset: Int, count: Int) throws -> AlignedBuffer {
-        let buffer = AlignedBuffer(capacity: count)
+        let buffer = AlignedBuffer(capacity: count, isFilledAtOnce: true)
         let known = min(max(0, beginning.count - offset), count)
         if known > 0 {
             beginning.withUnsafeBytes { buffer.base.copyMemory(from: $0.baseAddress! + offset, byteCount: known) }

@@ -146,6 +146,31 @@ struct PushTests {
         #expect(counting.counts[.put] == 0)
     }
 
+    @Test("of a batch no more segments are in memory than there are threads")
+    func memory() throws {
+        final class Held: @unchecked Sendable {
+            weak var buffer: AlignedBuffer?
+            init(_ buffer: AlignedBuffer) { self.buffer = buffer }
+        }
+        let fixture = try ArchiveFixture()
+        let size = WALSegmentSize(bytes: 1 << 20)!
+        let names = (16..<32 as Range<UInt64>).map { ArchiveFixture.segment($0, size: size) }
+        let loaded = Monitor((all: [Held](), most: 0))
+        let source = WALFileSource(names: names, lengths: [Int](repeating: 1 << 20, count: 16)) { number in
+            let file = ArchiveFixture.file(names[number], seed: UInt64(number))
+            loaded.withLock { loaded in
+                loaded.all.append(Held(file.content))
+                loaded.most = max(loaded.most, loaded.all.count { $0.buffer != nil })
+            }
+            return file
+        }
+        guard case .new = try fixture.archive().store(source, system: ArchiveFixture.system, segmentSize: size, threads: 2) else {
+            Issue.record("it was there")
+            return
+        }
+        #expect(loaded.withLock { $0.most } <= 2)
+    }
+
     @Test("a queue is taken up to the first segment that is damaged or missing, which is left to its own call")
     func brokenQueue() throws {
         let server = try Server()

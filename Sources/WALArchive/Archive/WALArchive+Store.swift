@@ -25,13 +25,22 @@ extension WALArchive {
         _ files: [WALFile], system: UInt64, segmentSize: WALSegmentSize?, as object: WALObjectName? = nil,
         stamp: WALStamp = .now(), threads: Int = availableProcessors()
     ) throws -> Stored {
-        let name = try object ?? Self.name(for: files)
+        try store(WALFileSource(files), system: system, segmentSize: segmentSize, as: object, stamp: stamp, threads: threads)
+    }
+
+    /// The same of files that are loaded one by one.
+    func store(
+        _ files: WALFileSource, system: UInt64, segmentSize: WALSegmentSize?, as object: WALObjectName? = nil,
+        stamp: WALStamp = .now(), threads: Int = availableProcessors()
+    ) throws -> Stored {
+        let name = try object ?? Self.name(for: files.names)
         let key = name.key(systemIdentifier: system)
-        let identities = Identities(files, hasher)
+        var identities = Identities(files, hasher)
         if try compare(name, identities, system: system) { return .alreadyThere }
         let writer = WALObjectWriter(keys: repository.keys, hasher: hasher, threads: threads)
         let sealed = try writer.seal(
             files, key: key, segmentSize: segmentSize, stored: stamp.time, host: stamp.host)
+        identities.known = Dictionary(uniqueKeysWithValues: sealed.description.files.map { ($0.name, $0.identity) })
         do {
             try withExtendedLifetime(sealed.bytes) { try store.put(key, sealed.bytes.bytes, .create) }
         } catch let error as RepoError where error.code == .conflict {
@@ -45,16 +54,14 @@ extension WALArchive {
 
     /// Whether each of the files is in the archive with the same content, and durable. Throws as `store` does.
     public func holds(_ files: [WALFile], system: UInt64) throws -> Bool {
-        try compare(try Self.name(for: files), Identities(files, hasher), system: system)
+        try compare(try Self.name(for: files.map(\.name)), Identities(WALFileSource(files), hasher), system: system)
     }
 
     /// The object's name that these files call for. Throws `.usage` for files that do not belong into one object.
-    static func name(for files: [WALFile]) throws(RepoError) -> WALObjectName {
-        if files.count == 1, let file = ArchivedFile(name: files[0].name) { return .file(file) }
-        if files.count > 1, files.count <= WALObjectName.batchLimit, let name = WALObjectName("\(files[0].name)-\(files.last!.name)") {
-            return name
-        }
-        throw RepoError(.usage, "\(files.map(\.name).joined(separator: ", ")) cannot be archived in one object")
+    static func name(for files: [String]) throws(RepoError) -> WALObjectName {
+        if files.count == 1, let file = ArchivedFile(name: files[0]) { return .file(file) }
+        if files.count > 1, files.count <= WALObjectName.batchLimit, let name = WALObjectName("\(files[0])-\(files.last!)") { return name }
+        throw RepoError(.usage, "\(files.joined(separator: ", ")) cannot be archived in one object")
     }
 
     /// Whether each of the files is in the archive with the same content, and durable. False as soon as one is not there at all; `.conflict`
@@ -65,17 +72,17 @@ extension WALArchive {
     ) throws -> Bool {
         var holders: [WALObjectName: [String]] = [:]
         var isMissing = false
-        if let first = name.segment, case .segment = ArchivedFile(name: identities.files[0].name), !name.isReceived {
+        if let first = name.segment, case .segment = ArchivedFile(name: identities.files.names[0]), !name.isReceived {
             let folder = try names(around: first, system: system)
-            for file in identities.files {
-                let found = folder.objects(holding: file.name)
+            for file in identities.files.names {
+                let found = folder.objects(holding: file)
                 if found.isEmpty { isMissing = true }
-                for holder in found where holder != except { holders[holder, default: []].append(file.name) }
+                for holder in found where holder != except { holders[holder, default: []].append(file) }
             }
         } else if try store.stat(name.key(systemIdentifier: system)) == nil {
             return false
         } else if name != except {
-            holders[name] = identities.files.map(\.name)
+            holders[name] = identities.files.names
         }
         for (holder, names) in holders {
             let reader: WALObjectReader
@@ -87,7 +94,7 @@ extension WALArchive {
             }
             for name in names {
                 let there = reader.description.files[try reader.place(of: name)]
-                guard there.identity == identities.identity(of: name) else {
+                guard there.identity == (try identities.identity(of: name)) else {
                     throw Self.conflict(name, in: reader.description, there.length)
                 }
             }
@@ -118,22 +125,20 @@ extension WALObjectName {
     }
 }
 
-/// The identities of files, each computed when it is first asked for.
-private final class Identities {
-    let files: [WALFile]
+/// The identities of files, each computed when it is asked for, unless it is known.
+private struct Identities {
+    let files: WALFileSource
     private let hasher: ContentHasher
-    private var known: [String: Hash256] = [:]
+    var known: [String: Hash256] = [:]
 
-    init(_ files: [WALFile], _ hasher: ContentHasher) {
+    init(_ files: WALFileSource, _ hasher: ContentHasher) {
         self.files = files
         self.hasher = hasher
     }
 
-    func identity(of name: String) -> Hash256 {
+    func identity(of name: String) throws -> Hash256 {
         if let identity = known[name] { return identity }
-        let content = files.first { $0.name == name }!.content
-        let identity = withExtendedLifetime(content) { hasher.identity(content.bytes) }
-        known[name] = identity
-        return identity
+        let content = try files.load(files.names.firstIndex(of: name)!).content
+        return withExtendedLifetime(content) { hasher.identity(content.bytes) }
     }
 }

@@ -16,42 +16,62 @@ extension WALPush {
         }
         var queue = queue
         let start = Self.seconds()
-        var first = own
+        var first = (name: own.file.name, path: "")
         while true {
-            var batch = [first]
-            let taken = queue.takeBatch(with: first.file.name, size: size)
-            batch += inspect(taken, system, size)
-            // One that cannot be read ends the queue: nothing behind it may be archived before it.
-            let isCut = batch.count <= taken.count
+            let batch = [first] + queue.takeBatch(with: first.name, size: size)
+            let stored: Int
             do {
-                try store(batch, system, &outcome)
-                outcome.queued += batch.map(\.file.name).filter { $0 != outcome.file }
+                stored = try store(batch, own: own, size, system, &outcome)
             } catch {
                 // Another file of the batch may be the reason; the own one's fate is decided by itself.
-                guard first.file == own.file else { return }
+                guard first.name == own.file.name else { return }
                 return try store([own], system, &outcome)
             }
-            guard !isCut, !queue.isEmpty, Self.seconds() - start < options.queueSeconds else { return }
-            let next = queue.following.removeFirst()
-            guard let head = inspect([next], system, size).first else { return }
-            first = head
+            outcome.queued += batch.prefix(stored).map(\.name).filter { $0 != outcome.file }
+            // One that cannot be read ends the queue: nothing behind it may be archived before it.
+            guard stored == batch.count, !queue.isEmpty, Self.seconds() - start < options.queueSeconds else { return }
+            first = queue.following.removeFirst()
         }
     }
 
-    /// Reads and checks segments, several at once; those before the first with which something is wrong.
-    private func inspect(
-        _ segments: [(name: String, path: String)], _ system: UInt64, _ size: WALSegmentSize
-    ) -> [InspectedFile] {
-        let found = Monitor([InspectedFile?](repeating: nil, count: segments.count))
-        try? ParallelWork.run(segments.count, threads: options.threads, worker: {}) { number, _ in
-            let file = try InspectedFile.read(.segment(name: segments[number].name), path: segments[number].path)
-            guard file.damage == nil, file.systemIdentifier == system, file.segmentSize == size else {
-                throw RepoError(.damaged, "\(segments[number].path) belongs to another cluster")
+    /// Stores a batch up to the first segment that cannot be read or has something wrong with it, and returns how many that is.
+    private func store(
+        _ batch: [(name: String, path: String)], own: InspectedFile, _ size: WALSegmentSize, _ system: UInt64, _ outcome: inout Outcome
+    ) throws -> Int {
+        var count = batch.count
+        while true {
+            let unsound = Monitor(count)
+            let files = WALFileSource(
+                names: batch.prefix(count).map(\.name), lengths: [Int](repeating: size.bytes, count: count)
+            ) { number in
+                if batch[number].name == own.file.name { return own.archived }
+                do {
+                    return try Self.load(batch[number], size, system)
+                } catch {
+                    unsound.withLock { $0 = min($0, number) }
+                    throw error
+                }
             }
-            found.withLock { $0[number] = file }
+            do {
+                try store(files, size, system, &outcome)
+                return count
+            } catch {
+                // Once more without it and those behind: rare enough to do all the work again.
+                let sound = unsound.withLock { $0 }
+                guard sound > 0, sound < count else { throw error }
+                count = sound
+            }
         }
-        let inspected = found.withLock { $0 }
-        return inspected.prefix { $0 != nil }.map { $0! }
+    }
+
+    /// Reads and checks one of the queue.
+    private static func load(_ segment: (name: String, path: String), _ size: WALSegmentSize, _ system: UInt64) throws -> WALFile {
+        let file = try InspectedFile.read(.segment(name: segment.name), path: segment.path)
+        if let damage = file.damage { throw damage }
+        guard file.systemIdentifier == system, file.segmentSize == size else {
+            throw RepoError(.damaged, "\(segment.path) belongs to another cluster")
+        }
+        return file.archived
     }
 
     private static func seconds() -> Int {

@@ -77,11 +77,13 @@ public struct WALPush {
 
     /// Stores files in one object.
     func store(_ files: [InspectedFile], _ system: UInt64, _ outcome: inout Outcome) throws {
-        let stored = try archive.store(
-            files.map(\.archived), system: system, segmentSize: files[0].segmentSize, threads: options.threads)
-        switch stored {
+        try store(WALFileSource(files.map(\.archived)), files[0].segmentSize, system, &outcome)
+    }
+
+    func store(_ files: WALFileSource, _ size: WALSegmentSize?, _ system: UInt64, _ outcome: inout Outcome) throws {
+        switch try archive.store(files, system: system, segmentSize: size, threads: options.threads) {
         case .new(let bytes): outcome.bytesStored += bytes
-        case .alreadyThere: outcome.wasThere = files.contains { $0.file.name == outcome.file }
+        case .alreadyThere: outcome.wasThere = outcome.wasThere || files.names.contains(outcome.file)
         }
     }
 

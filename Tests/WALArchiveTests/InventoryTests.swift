@@ -86,6 +86,23 @@ struct InventoryTests {
         }
     }
 
+    @Test("whoever asks for one segment after the other, in either direction, has those to come read ahead", arguments: [true, false])
+    func readAhead(isAscending: Bool) throws {
+        let fixture = try ArchiveFixture()
+        let size = WALSegmentSize(bytes: 1 << 20)!
+        try fixture.archiveSegments(100...400)
+        let archive = try fixture.archive()
+        let reader = WALFactsReader(archive, try archive.inventory(of: system))
+        func transaction(_ number: UInt64) throws -> UInt32? { try reader.facts(of: WALSegment(timeline: 1, number: number))?.lowestTransaction }
+        let order = isAscending ? Array(100...400 as ClosedRange<UInt64>) : Array((100...400 as ClosedRange<UInt64>).reversed())
+        for number in order.prefix(8) { #expect(try transaction(number) == UInt32(number)) }
+        // Eight were asked for, so the next seven and more have been read: their objects are not asked again.
+        for number in order.prefix(15) {
+            try fixture.store.delete(WALObjectName.file(.segment(name: ArchiveFixture.segment(number, size: size))).key(systemIdentifier: system))
+        }
+        for number in order { #expect(try transaction(number) == UInt32(number)) }
+    }
+
     @Test("a missing name among thousands is found")
     func large() throws {
         let fixture = try ArchiveFixture()

@@ -11,6 +11,9 @@ public final class WALFactsReader {
     private let inventory: WALInventory
     private let cache: FactsCache
     private var log = ""
+    /// What was asked for last that was not in the cache, and how many were read at once then.
+    private var last: (segment: WALSegment, count: UInt64)?
+    private static let readAhead: UInt64 = 256
     private var entries: FactsCache.Entries = [:]
     private var fresh: FactsCache.Entries = [:]
 
@@ -30,6 +33,8 @@ public final class WALFactsReader {
         let name = timeline.name(segment.number)
         try turn(to: String(name.prefix(16)))
         if let known = entries[Self.number(name)] { return known }
+        try readAhead(segment, timeline)
+        if let known = entries[Self.number(name)] { return known }
         let holders = timeline.objects(holding: segment.number)
         guard !holders.isEmpty else { throw Self.absent(segment, timeline) }
         var problem: (any Error)?
@@ -48,6 +53,23 @@ public final class WALFactsReader {
             }
         }
         throw problem!
+    }
+
+    /// Whoever asks for the segment next to the last ones that had to be read goes on in that direction: more and more of those to come are
+    /// read at once, within one folder of the log.
+    private func readAhead(_ segment: WALSegment, _ timeline: WALTimeline) throws {
+        let before = last
+        last = (segment, 1)
+        guard let before, before.segment.timeline == segment.timeline else { return }
+        let isAscending = segment.number > before.segment.number
+        let distance = isAscending ? segment.number - before.segment.number : before.segment.number - segment.number
+        guard distance <= before.count else { return }
+        let perLog = timeline.segmentSize.segmentsPerLog
+        let count = min(before.count * 2, Self.readAhead, isAscending ? perLog - segment.number % perLog : segment.number % perLog + 1)
+        last = (segment, count)
+        guard count > 1 else { return }
+        try prefetch(
+            segment.timeline, isAscending ? segment.number...segment.number + count - 1 : segment.number - (count - 1)...segment.number)
     }
 
     /// Brings the facts of a stretch of segments into the cache, on several threads, so that asking for them one by one is quick.

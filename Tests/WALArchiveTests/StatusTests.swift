@@ -125,7 +125,7 @@ struct LogCheckTests {
             let files = [5, 6].map { ArchiveFixture.file(ArchiveFixture.segment($0, size: size), seed: $0 == 5 ? 5 : 99, count: 100) }
             let name = WALObjectName.batch(first: files[0].name, last: files[1].name)
             let sealed = try writer.seal(
-                files, key: name.key(systemIdentifier: system), segmentSize: size, stored: FileTime(seconds: 1, nanoseconds: 0), host: "h")
+                WALFileSource(files), key: name.key(systemIdentifier: system), segmentSize: size, stored: FileTime(seconds: 1, nanoseconds: 0), host: "h")
             try fixture.store.put(name.key(systemIdentifier: system), sealed.bytes.array, .create)
             let found = try LogCheck(fixture.archive()).run().errors
             #expect(found.count == 1 && found[0].problem.contains("other content"))

@@ -5,7 +5,7 @@ public import Repository
 import Storage
 
 /// Verifies the log of every cluster: that each object is what its name says, that no base backup lacks its own log, and where asked that
-/// everything opens and has its identity.
+/// everything opens and has its identity, and that the log which base backups brought along is log (`OwnLogCheck`).
 public struct LogCheck: Sendable {
     private let archive: WALArchive
     private let data: DataSubset?
@@ -14,7 +14,8 @@ public struct LogCheck: Sendable {
     private let progress: CheckProgress
 
     /// - Parameters:
-    ///   - data: which objects are read in whole; nil: none. A share or a size is drawn by lot.
+    ///   - data: which objects are read in whole, and which base backups' own log; nil: none. A share or a size is drawn by lot; the log
+    ///     of base backups is their snapshots' too and not counted in a size.
     ///   - source: only clusters that this source has base backups of.
     public init(
         _ archive: WALArchive, data: DataSubset? = nil, source: String? = nil, threads: Int = availableProcessors(),
@@ -37,18 +38,43 @@ public struct LogCheck: Sendable {
             throw RepoError(.wrongKey, "a writer key cannot check the log", advice: "Use a full key.")
         }
         var backups: [UInt64: [BaseBackup]] = [:]
+        var roots: [ObjectID: BlobID] = [:]
         // Damaged snapshots are named by the check of the repository.
         for entry in try SnapshotCatalog(archive.repository).all(onProblem: { _, _ in }) {
             guard let backup = try? BaseBackup(entry) else { continue }
             backups[backup.facts.systemIdentifier, default: []].append(backup)
+            if backup.facts.includesLog { roots[backup.id] = entry.snapshot.root }
         }
         var report = CheckReport()
         for system in Set(try archive.systems()).union(backups.keys).sorted() {
             let own = backups[system] ?? []
             if let source, !own.contains(where: { $0.source == source }) { continue }
             try check(system, own, &report)
+            for backup in own where source.map({ $0 == backup.source }) ?? true {
+                guard let root = roots[backup.id], isChosen(backup) else { continue }
+                try checkOwnLog(of: backup, root, &report)
+            }
         }
         return report
+    }
+
+    private func checkOwnLog(of backup: BaseBackup, _ root: BlobID, _ report: inout CheckReport) throws {
+        let (problems, bytes) = try OwnLogCheck(repository: archive.repository, backup: backup, root: root).run()
+        report.bytesRead += bytes
+        for problem in problems {
+            var damage = Damage(object: "snapshots/\(backup.id)", kind: .log, problem: problem)
+            damage.snapshots = [backup.id]
+            report.errors.append(damage)
+        }
+    }
+
+    private func isChosen(_ backup: BaseBackup) -> Bool {
+        switch data {
+        case nil, .size: false
+        case .all: true
+        case .part(let part, let count): backup.id.word3 % UInt64(count) == UInt64(part - 1)
+        case .percentage(let share): Double.random(in: 0..<100) < share
+        }
     }
 
     private func check(_ system: UInt64, _ backups: [BaseBackup], _ report: inout CheckReport) throws {

@@ -22,20 +22,24 @@ extension SnapshotRun {
         if let why = cluster.withoutQuestions {
             context.note("\(description.name): names of databases will not be known, since no SQL can be asked: \(why)")
         }
-        if !options.includesLog { try warnWithoutLog(cluster) }
-        let base = try BaseBackupSource(description, cluster: cluster, options: options)
-        return try run(description) { repository, onStart in
-            try base.run(repository, note: { context.note("\(description.name): \($0)") }, onStart: onStart)
-        }
-    }
-
-    /// A snapshot of files that were read while they changed is of no use without the log of that time.
-    private func warnWithoutLog(_ cluster: ClusterConnection) throws {
-        if let failed = cluster.archiverFailure() {
+        if !options.includesLog, let failed = cluster.archiverFailure() {
             context.warn(
                 "the server's archive_command failed at '\(failed)' and has archived nothing since: see the server's log. "
                     + "Until it succeeds, this snapshot cannot be restored.")
         }
+        // A server that archives has perhaps not archived anything yet; it will have by the end, since a backup ends with a switch of segments.
+        let isToldAfter = cluster.isArchiving
+        if !options.includesLog, !isToldAfter { try warnWithoutLog(cluster) }
+        let base = try BaseBackupSource(description, cluster: cluster, options: options)
+        let status = try run(description) { repository, onStart in
+            try base.run(repository, note: { context.note("\(description.name): \($0)") }, onStart: onStart)
+        }
+        if !options.includesLog, isToldAfter { try warnWithoutLog(cluster) }
+        return status
+    }
+
+    /// A snapshot of files that were read while they changed is of no use without the log of that time.
+    private func warnWithoutLog(_ cluster: ClusterConnection) throws {
         let system = cluster.identity.systemIdentifier
         if try holdsLog(of: system) { return }
         let isReceived = (try? cluster.streamingSlots().isEmpty) == false

@@ -1,5 +1,6 @@
 import ArgumentParser
 import RepoBase
+import WALArchive
 
 struct WALCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -22,4 +23,18 @@ struct ClusterArguments: ParsableArguments {
 
     @Option(help: ArgumentHelp("The cluster's data directory; by default that which holds the file.", valueName: "folder"))
     var dataDirectory: String?
+
+    @Option(help: ArgumentHelp("The cluster that this source's base backups are of; needs a key that can read.", valueName: "name"))
+    var source: String?
+
+    func validate() throws {
+        if source != nil, systemIdentifier != nil { throw ValidationError("--source and --system-identifier exclude each other.") }
+    }
+
+    /// The system identifier that was given, or that of a source's newest base backup; nil where neither was named, and for a source without a
+    /// base backup. Reads every snapshot where a source was named.
+    func identifier(_ archive: () throws -> WALArchive) throws -> UInt64? {
+        guard let source else { return systemIdentifier }
+        return try archive().systemIdentifier(ofSource: source)
+    }
 }

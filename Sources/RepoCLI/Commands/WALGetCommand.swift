@@ -28,7 +28,12 @@ struct WALGetCommand: RepoSubcommand {
 
     func run(_ context: CommandContext) throws -> Int32 {
         var options = WALGet.Options()
-        options.systemIdentifier = cluster.systemIdentifier
+        options.systemIdentifier = try cluster.identifier { WALArchive(try context.openRepository()) }
+        if let source = cluster.source, options.systemIdentifier == nil {
+            throw RepoError(
+                .usage, "source '\(source)' has no base backup in this repository, so it tells no cluster",
+                advice: "'repo snapshots' lists sources; --system-identifier names a cluster without any.")
+        }
         options.dataDirectory = cluster.dataDirectory
         let prefetching = try noPrefetch ? nil : WALPrefetching(name, destination, options, context)
         if let prefetching, prefetching.deliver() { return ExitStatus.done }

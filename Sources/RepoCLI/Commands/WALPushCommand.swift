@@ -33,11 +33,12 @@ struct WALPushCommand: RepoSubcommand {
 
     func run(_ context: CommandContext) throws -> Int32 {
         var options = WALPush.Options()
-        options.systemIdentifier = cluster.systemIdentifier
+        let archive = WALArchive(try context.openRepository())
+        options.systemIdentifier = try cluster.identifier { archive }
         options.dataDirectory = cluster.dataDirectory
         options.takesQueue = !single
         options.acceptsDamage = acceptDamage
-        let outcome = try WALPush(WALArchive(try context.openRepository()), options: options).push(path)
+        let outcome = try WALPush(archive, options: options).push(path)
         for warning in outcome.warnings { context.warn(warning) }
         if context.options.json {
             try context.console.print(

@@ -8,4 +8,9 @@ extension WALArchive {
         let backups = try BaseBackup.all(SnapshotCatalog(repository).all())
         return Dictionary(grouping: backups) { $0.facts.systemIdentifier }
     }
+
+    /// The cluster that the newest base backup of a source is of; nil where it has none. Throws as `baseBackups` does.
+    public func systemIdentifier(ofSource source: String) throws -> UInt64? {
+        try BaseBackup.all(SnapshotCatalog(repository).all()).last { $0.source == source }?.facts.systemIdentifier
+    }
 }

@@ -24,17 +24,14 @@ public struct BaseBackupSource {
     public func run(
         _ repository: OpenRepository, note: (String) -> Void = { _ in }, onStart: (SnapshotWriter) -> Void = { _ in }
     ) throws -> SourceOutcome {
-        let parent = try SnapshotCatalog(repository).latest(source: description.name, host: description.host)
-        let before = parent.flatMap { $0.snapshot.kind == ClusterFacts.snapshotKind ? $0.snapshot.root : nil }
-        let started = FileTime.now()
+        let making = try ClusterSnapshot(description, in: repository)
+        let before = making.parent.flatMap { $0.snapshot.kind == ClusterFacts.snapshotKind ? $0.snapshot.root : nil }
         let startTime = cluster.now()
         let keeper = options.includesLog ? try LogKeeper(cluster) : nil
         note(options.checkpoint == .fast ? "waiting for the server's checkpoint" : "waiting for the server's checkpoint, spread over time")
         let stream = try cluster.replication.startBaseBackup(options)
         guard stream.start.timeline == cluster.identity.timeline else { throw Self.otherTimeline(stream.start.timeline, cluster) }
-        let writer = try SnapshotWriter(repository, options: description.options, following: parent?.snapshot)
-        onStart(writer)
-        do {
+        return try making.make(in: repository, onStart: onStart) { writer in
             let expected = stream.tablespaces.reduce(0) { $0 + $1.bytes }
             writer.count { $0.expectedBytes = expected }
             let pages = cluster.hasChecksums ? PageFindings(start: stream.start.position, blockSize: cluster.blockSize) : nil
@@ -57,26 +54,14 @@ public struct BaseBackupSource {
             try tree.write(root: receipt.root(cluster.directoryPermissions, time: startTime))
             let facts = facts(stream, end.stop, label, receipt.databaseBytes, startTime: startTime)
             let warnings = cluster.replication.takeNotices().filter { $0.severity == "WARNING" }.map(\.message)
-            var problems: [SourceProblem] = []
-            let result = try writer.commit { root, statistics in
+            return try making.commit(writer, facts, time: startTime) { statistics in
                 // Every chunk has been looked at by now.
                 let damage = pages.map { DamagedPages($0, stop: end.stop.position, cluster) }
-                problems = damage?.problems ?? []
+                var problems = damage?.problems ?? []
                 if end.hasDamagedPages, problems.isEmpty { problems = warnings.map { SourceProblem(path: [], message: $0) } }
-                var statistics = statistics
                 statistics.errors = max(damage?.count ?? 0, UInt64(problems.count))
-                var snapshot = Snapshot(
-                    describing: description, kind: ClusterFacts.snapshotKind, time: description.time ?? startTime, root: root,
-                    statistics: statistics, parent: parent?.id)
-                snapshot.problems = problems.prefix(Snapshot.problemLimit).map { .init(path: $0.path, message: $0.message) }
-                snapshot.started = started
-                snapshot.facts = facts.encoded()
-                return snapshot
+                return problems
             }
-            return SourceOutcome(id: result.id, snapshot: result.snapshot, problems: problems)
-        } catch {
-            writer.abandon()
-            throw writer.interruption ?? error
         }
     }
 

@@ -35,12 +35,10 @@ public struct DumpSource {
 
     public func run(_ repository: OpenRepository, onStart: (SnapshotWriter) -> Void = { _ in }) throws -> SourceOutcome {
         let databases = try server.chosen(options)
-        let started = FileTime.now()
-        let parent = try SnapshotCatalog(repository).latest(source: description.name, host: description.host)
-        let writer = try SnapshotWriter(repository, options: description.options, following: parent?.snapshot)
-        onStart(writer)
-        do {
-            var stream = DumpStream(writer, parent: parent?.snapshot.root)
+        let making = try ClusterSnapshot(description, in: repository)
+        let started = making.started
+        return try making.make(in: repository, onStart: onStart) { writer in
+            var stream = DumpStream(writer, parent: making.parent?.snapshot.root)
             var problems: [SourceProblem] = []
             var facts = ClusterFacts(
                 method: .logical, systemIdentifier: server.systemIdentifier, serverVersion: UInt32(server.version.number),
@@ -66,19 +64,7 @@ public struct DumpSource {
             facts.stopTime = .now()
             writer.count { $0.errors = UInt64(problems.count) }
             try stream.finish(time: started)
-            let result = try writer.commit { root, statistics in
-                var snapshot = Snapshot(
-                    describing: description, kind: ClusterFacts.snapshotKind, time: description.time ?? started, root: root,
-                    statistics: statistics, parent: parent?.id)
-                snapshot.problems = problems.prefix(Snapshot.problemLimit).map { .init(path: $0.path, message: $0.message) }
-                snapshot.started = started
-                snapshot.facts = facts.encoded()
-                return snapshot
-            }
-            return SourceOutcome(id: result.id, snapshot: result.snapshot, problems: problems)
-        } catch {
-            writer.abandon()
-            throw writer.interruption ?? error
+            return try making.commit(writer, facts, time: started) { _ in problems }
         }
     }
 

@@ -48,7 +48,7 @@ struct RecoveryRun {
             if context.options.json {
                 try context.console.print(JSONOutput.line(report))
             } else if !context.options.quiet {
-                try context.console.print("\(RecoveryPlanText.label("estimate"))\(estimate.text)")
+                try context.console.print(RecoveryPlanText.line("estimate", estimate.text))
             }
             return ExitStatus.done
         }

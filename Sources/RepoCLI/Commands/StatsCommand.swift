@@ -26,17 +26,22 @@ struct StatsCommand: RepoSubcommand {
             return ExitStatus.done
         }
         let ratio = statistics.ratio.map { " (ratio \(StatsResult.ratio($0)))" } ?? ""
-        try context.console.print("logical  \(ByteCount.describe(statistics.logicalBytes))")
-        try context.console.print("unique   \(ByteCount.describe(statistics.uniqueBytes))")
-        try context.console.print("stored   \(ByteCount.describe(statistics.storedBytes))\(ratio)")
-        try context.console.print(
-            "packs    \(NumberText.grouped(UInt64(statistics.packs))), \(ByteCount.describe(statistics.packBytes)); index "
-                + ByteCount.describe(statistics.indexBytes))
-        try context.console.print("blobs    \(NumberText.grouped(UInt64(statistics.indexedBlobs)))")
+        let columns = TextColumns(widths: [7, 0])
+        var lines = [
+            ["logical", ByteCount.describe(statistics.logicalBytes)],
+            ["unique", ByteCount.describe(statistics.uniqueBytes)],
+            ["stored", ByteCount.describe(statistics.storedBytes) + ratio],
+            [
+                "packs",
+                "\(NumberText.grouped(UInt64(statistics.packs))), \(ByteCount.describe(statistics.packBytes)); index "
+                    + ByteCount.describe(statistics.indexBytes),
+            ],
+            ["blobs", NumberText.grouped(UInt64(statistics.indexedBlobs))],
+        ]
         if statistics.logObjects > 0 {
-            try context.console.print(
-                "log      \(NumberText.grouped(UInt64(statistics.logObjects))) objects, \(ByteCount.describe(statistics.logBytes))")
+            lines.append(["log", "\(NumberText.grouped(UInt64(statistics.logObjects))) objects, \(ByteCount.describe(statistics.logBytes))"])
         }
+        for line in lines { try context.console.print(columns.line(line)) }
         if !statistics.sources.isEmpty {
             var table = TextTable(["Source", "Snapshots", "Logical", "Own share"], rightAligned: [1, 2, 3])
             for source in statistics.sources {

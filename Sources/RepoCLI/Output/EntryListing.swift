@@ -31,17 +31,16 @@ struct EntryListing {
         if metadata.type == .blockDevice || metadata.type == .characterDevice {
             size = "\(metadata.deviceNumber.major), \(metadata.deviceNumber.minor)"
         }
-        var line = "\(Self.mode(metadata)) \(Self.padded(owner, 8)) \(Self.padded(group, 8)) "
-        line += String(repeating: " ", count: max(0, 12 - size.count)) + size
-        line += " \(TimeDisplay.local(metadata.modificationTime, in: zone)) \(RawPath.describe(path))"
+        var line = Self.columns.line([
+            Self.mode(metadata), owner, group, size, "\(TimeDisplay.local(metadata.modificationTime, in: zone)) \(RawPath.describe(path))",
+        ])
         if case .symbolicLink(let target) = entry.payload { line += " -> \(RawPath.describe(target))" }
         if entry.isIncomplete { line += " (incomplete)" }
         return line
     }
 
-    private static func padded(_ text: String, _ width: Int) -> String {
-        text + String(repeating: " ", count: max(0, width - text.count))
-    }
+    /// As ls(1) has it, but with room for what was not seen yet: mode, owner, group, size, and the rest.
+    private static let columns = TextColumns(widths: [10, 8, 8, 12, 0], rightAligned: [3], gap: 1)
 
     static func name(_ name: [UInt8], _ number: UInt32) -> String {
         name.isEmpty ? String(number) : RawPath.describe(name)

@@ -4,24 +4,26 @@ import RepoBase
 
 /// A plan in words.
 enum RecoveryPlanText {
-    static func label(_ text: String) -> String { text + String(repeating: " ", count: max(1, 15 - text.count)) }
+    private static let columns = TextColumns(widths: [13, 0])
+
+    static func line(_ label: String, _ text: String) -> String { columns.line([label, text]) }
 
     static func lines(_ plan: RecoveryPlan) -> [String] {
         let facts = plan.backup.facts
         var lines = [
-            label("base backup") + "\(plan.backup.id.short) of \(TimeDisplay.utc(plan.backup.time)), \(ByteCount.describe(plan.backup.bytes)), timeline \(facts.timeline)",
-            label("log") + log(plan),
-            label("stops") + stop(plan),
+            line("base backup", "\(plan.backup.id.short) of \(TimeDisplay.utc(plan.backup.time)), \(ByteCount.describe(plan.backup.bytes)), timeline \(facts.timeline)"),
+            line("log", log(plan)),
+            line("stops", stop(plan)),
         ]
         if let last = plan.lastTransaction {
-            lines.append(label("last included") + "\(transaction(last)) at \(TimeDisplay.utc(last.time.fileTime))")
+            lines.append(line("last included", "\(transaction(last)) at \(TimeDisplay.utc(last.time.fileTime))"))
         }
-        if plan.timeline != facts.timeline { lines.append(label("timeline") + "\(plan.timeline)") }
+        if plan.timeline != facts.timeline { lines.append(line("timeline", "\(plan.timeline)")) }
         if !plan.otherTimelines.isEmpty {
             let list = plan.otherTimelines.map(String.init).joined(separator: ", ")
-            lines.append(label("note") + "timeline \(list) holds this moment too, on another course: --timeline \(plan.otherTimelines[0]) follows it")
+            lines.append(line("note", "timeline \(list) holds this moment too, on another course: --timeline \(plan.otherTimelines[0]) follows it"))
         }
-        for note in plan.notes { lines.append(label("note") + note) }
+        for note in plan.notes { lines.append(line("note", note)) }
         return lines
     }
 

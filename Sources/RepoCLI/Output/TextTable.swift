@@ -1,4 +1,28 @@
-/// Columns of text for people, two blanks apart; the last is not padded.
+/// Text in columns, for one line after the other: what `TextTable` lays out when it knows all rows, and what listings use that begin before
+/// they do. The last column is not padded; a cell that is too long pushes the rest of its line.
+struct TextColumns {
+    var widths: [Int]
+    /// Columns of numbers.
+    var rightAligned: Set<Int> = []
+    /// Blanks between two columns.
+    var gap = 2
+    /// Blanks before the first.
+    var indent = 0
+
+    /// Without an end of line, nor blanks there.
+    func line(_ cells: [String]) -> String {
+        var line = String(repeating: " ", count: indent)
+        for (column, cell) in cells.enumerated() {
+            let padding = String(repeating: " ", count: max(0, widths[column] - cell.count))
+            if column > 0 { line += String(repeating: " ", count: gap) }
+            line += rightAligned.contains(column) ? padding + cell : column == cells.count - 1 ? cell : cell + padding
+        }
+        while line.last == " " { line.removeLast() }
+        return line
+    }
+}
+
+/// Columns of text for people, two blanks apart, each as wide as its longest cell.
 struct TextTable {
     private var rows: [[String]]
     private let rightAligned: Set<Int>
@@ -13,17 +37,8 @@ struct TextTable {
 
     /// Lines with their ends; only headings where no row was added.
     var text: String {
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            var line = ""
-            for (column, cell) in row.enumerated() {
-                let padding = String(repeating: " ", count: widths[column] - cell.count)
-                if column > 0 { line += "  " }
-                let isLast = column == row.count - 1
-                line += rightAligned.contains(column) ? padding + cell : isLast ? cell : cell + padding
-            }
-            while line.last == " " { line.removeLast() }
-            return line + "\n"
-        }.joined()
+        let columns = TextColumns(
+            widths: rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }, rightAligned: rightAligned)
+        return rows.map { columns.line($0) + "\n" }.joined()
     }
 }

@@ -170,18 +170,25 @@ struct WALStatusText {
         if let end = timeline.end { line += ", up to \(end)" }
         text += line + "\n"
         if let stored = timeline.stored {
-            text += "    last stored  \(TimeDisplay.local(stored, in: zone)) by \(TextDisplay.oneLine(timeline.host ?? ""))\n"
+            show("last stored", "\(TimeDisplay.local(stored, in: zone)) by \(TextDisplay.oneLine(timeline.host ?? ""))")
         }
         for gap in cluster.gaps where gap.timeline == timeline.timeline {
             let range = gap.first == gap.last ? gap.first : "\(gap.first) to \(gap.last)"
-            text += "    \(gap.isHarmful ? "GAP" : "gap")          \(range), \(Self.count(gap.segments, "segment")): \(gap.cause)\n"
+            show(gap.isHarmful ? "GAP" : "gap", "\(range), \(Self.count(gap.segments, "segment")): \(gap.cause)")
         }
         for window in cluster.windows where window.timeline == timeline.timeline {
             let to = window.to.map { TimeDisplay.local($0, in: zone) } ?? "the end of the log"
-            text += "    recoverable  \(TimeDisplay.local(window.from, in: zone)) to \(to)"
-            text += " (\(window.start) to \(window.end)), \(Self.count(window.backups, "base backup"))\n"
+            show(
+                "recoverable",
+                "\(TimeDisplay.local(window.from, in: zone)) to \(to) (\(window.start) to \(window.end)), "
+                    + Self.count(window.backups, "base backup"))
         }
     }
+
+    private static let columns = TextColumns(widths: [11, 0], indent: 4)
+
+    /// What is known of a timeline.
+    private mutating func show(_ label: String, _ what: String) { text += Self.columns.line([label, what]) + "\n" }
 
     /// What a server says, beside what the archive has.
     mutating func show(_ server: ServerState, behind: UInt64, _ zone: any ZoneOffsets) {

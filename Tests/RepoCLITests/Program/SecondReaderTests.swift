@@ -1,4 +1,5 @@
-import Glibc
+import Foundation
+import PostgresTesting
 import Testing
 
 /// `tools/read-repository`, which was written from docs/format.md alone, reads what the program writes. So the document is
@@ -111,6 +112,49 @@ struct SecondReaderTests {
         try #require(added.status == 0, "\(added)")
         let refused = try reader.run("--key-file", key, folder.repository, "snapshots")
         #expect(refused.status == 11 && refused.errors.contains("can write and not read"), "\(refused)")
+    }
+
+    @Test("It brings PostgreSQL's log back: segments by themselves and in batches, and histories; and names a damaged object")
+    func log() throws {
+        let folder = try ProgramFolder()
+        let server = try PostgresServer(initdb: ["--wal-segsize=1"], settings: ["wal_keep_size = 1GB", "max_wal_size = 1GB"])
+        defer { server.remove() }
+        try server.start()
+        try server.sql("CREATE TABLE t AS SELECT i, repeat(md5(i::text), 8) FROM generate_series(1, 20000) i")
+        try server.sql("SELECT pg_switch_wal()")
+        try server.stop()
+        let wal = server.data + "/pg_wal"
+        let names = FileTree.files(wal).map { String($0.split(separator: "/").last!) }.filter { $0.utf8.count == 24 }.sorted()
+        try #require(names.count > 6)
+        try FileTree.write("\(wal)/00000002.history", Array("1\t0/300028\tno recovery target specified\n".utf8))
+        // One by itself, four as a queue, and a history.
+        for name in names[2...4] { try FileTree.write("\(wal)/archive_status/\(name).ready", []) }
+        for name in ["\(names[0])", "\(names[1])", "00000002.history"] {
+            let pushed = try folder.program.run("wal", "push", "\(wal)/\(name)")
+            try #require(pushed.status == 0, "\(pushed)")
+        }
+        let objects = FileTree.files("\(folder.repository)/wal")
+        #expect(objects.count == 3)
+
+        let listed = try folder.reader().run(folder.repository, "wal")
+        #expect(listed.status == 0 && listed.text.split(separator: "\n").count == 6, "\(listed)")
+        let target = "\(folder.path)/log"
+        let brought = try folder.reader().run(folder.repository, "wal-get", "all", target)
+        #expect(brought.status == 0, "\(brought)")
+        #expect(FileTree.files(target).count == 6)
+        for name in names[0...4] + ["00000002.history"] {
+            #expect(try FileTree.read("\(target)/\(name)") == FileTree.read("\(wal)/\(name)"), "\(name)")
+        }
+        #expect(try folder.reader().run(folder.repository, "wal-get", names[5], "\(folder.path)/one").status == 1)
+
+        let batch = try #require(objects.first { $0.split(separator: "/").last!.contains("-") })
+        var bytes = try FileTree.read(batch)
+        bytes[bytes.count - 5] ^= 1
+        try FileTree.write(batch, bytes)
+        let damaged = try folder.reader().run(folder.repository, "wal-get", names[4], "\(folder.path)/two")
+        #expect(damaged.status == 12 && damaged.errors.contains(batch.split(separator: "/").last!), "\(damaged)")
+        #expect(access("\(folder.path)/two", F_OK) != 0)
+        #expect(try folder.reader().run(folder.repository, "wal-get", names[1], "\(folder.path)/three").status == 0)
     }
 
     @Test("It reads the golden repository of format version 1")

@@ -10,7 +10,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 .product(name: "BlobEngine", package: "repo"), .product(name: "Repository", package: "repo"),
-                .product(name: "PostgresFormats", package: "repo"),
+                .product(name: "PostgresFormats", package: "repo"), .product(name: "WALArchive", package: "repo"),
             ],
             swiftSettings: [.unsafeFlags(["-parse-as-library"])])
     ]

@@ -8,7 +8,7 @@ import RepoBase
 /// input and the format's limits allow.
 enum FuzzTarget: String, CaseIterable {
     case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, zstd, delta
-    case segment, control, manifest, history, label, facts
+    case segment, control, manifest, history, label, facts, logobject
 
     static let chosen: FuzzTarget = {
         let name = getenv("FUZZ_TARGET").map { String(cString: $0) } ?? ""
@@ -52,6 +52,7 @@ enum FuzzTarget: String, CaseIterable {
         case .zstd: decode(bytes, .zstd)
         case .delta: decode(bytes, .delta)
         case .segment, .control, .manifest, .history, .label, .facts: runPostgres(bytes)
+        case .logobject: logObject(bytes)
         }
     }
 

@@ -19,10 +19,10 @@ final class OpenedObject: Sendable {
 
 /// The files read most recently, kept open so that many ranges of one pack cost one open.
 ///
-/// Holds at most 16: enough for the packs that a restore reads side by side, and far below any limit of
+/// Holds at most 64: enough for the packs that a restore reads side by side, and far below any limit of
 /// descriptors. Whoever takes an object from here must compare it with what its path names now.
 final class OpenedObjects: Sendable {
-    static let capacity = 16
+    static let capacity = 64
 
     private struct State {
         var files: [StoreKey: (file: OpenedObject, lastUse: UInt64)] = [:]

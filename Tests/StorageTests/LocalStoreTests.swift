@@ -164,12 +164,12 @@ struct LocalStoreTests {
 
     @Test("Few descriptors are kept, and none of a deleted object")
     func boundedDescriptors() throws {
-        for index in 0..<40 {
+        for index in 0..<2 * OpenedObjects.capacity {
             try store.put(StoreKey("index/\(index)"), [UInt8(index)], .create)
             #expect(try store.get(StoreKey("index/\(index)"), atMost: 1) == [UInt8(index)])
         }
         #expect(store.opened.count == OpenedObjects.capacity)
-        for index in 0..<40 { try store.delete(StoreKey("index/\(index)")) }
+        for index in 0..<2 * OpenedObjects.capacity { try store.delete(StoreKey("index/\(index)")) }
         #expect(store.opened.count == 0)
     }
 

@@ -4,32 +4,30 @@ import RepoBase
 /// A report in words.
 enum DrillText {
     static func lines(_ report: DrillReport, id: ObjectID?) -> [String] {
-        let label = RecoveryPlanText.label
-        var lines = [label("drill") + "\(id.map { "\($0.short) " } ?? "")of \(TextDisplay.oneLine(report.source)) at \(seconds(report.time)), on \(TextDisplay.oneLine(report.host))"]
+        var lines = [line("drill", "\(id.map { "\($0.short) " } ?? "")of \(TextDisplay.oneLine(report.source)) at \(seconds(report.time)), on \(TextDisplay.oneLine(report.host))")]
         var tested = report.asked == "random" ? "random" : report.asked == "latest" ? "latest" : "as asked for"
         if let moment = report.moment { tested += ": \(moment)" }
         if let timeline = report.timeline { tested += ", timeline \(timeline)" }
         if let position = report.stopLsn { tested += ", \(report.stopInclusive == true ? "behind" : "before") \(position)" }
-        lines.append(label("moment") + tested)
-        if let last = report.lastTransactionTime { lines.append(label("last included") + "a transaction that ended at \(last)") }
+        lines.append(line("moment", tested))
+        if let last = report.lastTransactionTime { lines.append(line("last included", "a transaction that ended at \(last)")) }
         if let snapshot = report.snapshotId {
-            lines.append(label("snapshot") + "\(snapshot.prefix(8)) of \(seconds(report.snapshotTime ?? ""))" + size(report))
+            lines.append(line("snapshot", "\(snapshot.prefix(8)) of \(seconds(report.snapshotTime ?? ""))" + size(report)))
         }
-        for line in phases(report) { lines.append(line) }
+        lines += phases(report)
         for check in report.checks {
-            var line = label(word(check.result)) + TextDisplay.oneLine(check.name) + ": " + TextDisplay.oneLine(check.detail)
-            if let seconds = check.seconds { line += ", \(NumberText.seconds(seconds))" }
-            lines.append(line)
+            let took = check.seconds.map { ", \(NumberText.seconds($0))" } ?? ""
+            lines.append(line(word(check.result), TextDisplay.oneLine(check.name) + ": " + TextDisplay.oneLine(check.detail) + took))
             let findings = check.findings ?? []
-            for finding in findings { lines += finding.split(separator: "\n").map { label("") + "  " + TextDisplay.oneLine(String($0)) } }
-            if let total = check.findingsTotal, total > findings.count { lines.append(label("") + "  and \(total - findings.count) more") }
+            for finding in findings { lines += finding.split(separator: "\n").map { line("", "  " + TextDisplay.oneLine(String($0))) } }
+            if let total = check.findingsTotal, total > findings.count { lines.append(line("", "  and \(total - findings.count) more")) }
         }
         for database in report.databases ?? [] {
-            lines.append(label("database") + "\(TextDisplay.oneLine(database.name)): \(database.tables) tables, \(ByteCount.describe(database.bytes))")
+            lines.append(line("database", "\(TextDisplay.oneLine(database.name)): \(database.tables) tables, \(ByteCount.describe(database.bytes))"))
         }
         lines += rows(report.rowCounts ?? [])
-        for note in report.notes { lines.append(label("note") + TextDisplay.oneLine(note)) }
-        if let kept = report.kept { lines.append(label("kept") + "the restored files are in \(TextDisplay.oneLine(kept)); remove them when you have looked") }
+        for note in report.notes { lines.append(line("note", TextDisplay.oneLine(note))) }
+        if let kept = report.kept { lines.append(line("kept", "the restored files are in \(TextDisplay.oneLine(kept)); remove them when you have looked")) }
         switch report.outcome {
         case .passed: lines.append("passed")
         case .failed: lines.append("FAILED" + why(report))
@@ -63,10 +61,12 @@ enum DrillText {
             ("verification", phases.verification), ("total", phases.total),
         ].compactMap { name, seconds in seconds.map { "\(name) \(NumberText.seconds($0))" } }
         var lines: [String] = []
-        if let seconds = report.secondsToRecovery { lines.append(RecoveryPlanText.label("to recovery") + NumberText.seconds(seconds)) }
-        if !parts.isEmpty { lines.append(RecoveryPlanText.label("phases") + parts.joined(separator: ", ")) }
+        if let seconds = report.secondsToRecovery { lines.append(line("to recovery", NumberText.seconds(seconds))) }
+        if !parts.isEmpty { lines.append(line("phases", parts.joined(separator: ", "))) }
         return lines
     }
+
+    private static func line(_ label: String, _ text: String) -> String { RecoveryPlanText.line(label, text) }
 
     private static func word(_ result: DrillReport.Check.Result) -> String {
         switch result {
@@ -80,15 +80,14 @@ enum DrillText {
         guard let first = counts.first else { return [] }
         let different = counts.filter { $0.rows != $0.recorded }
         var lines = [
-            RecoveryPlanText.label("rows")
-                + "\(counts.count) tables that a dump of \(seconds(first.recordedAt)) counted, \(counts.count - different.count) of them with as many rows"
+            line("rows", "\(counts.count) tables that a dump of \(seconds(first.recordedAt)) counted, \(counts.count - different.count) of them with as many rows")
         ]
         for count in different.prefix(50) {
             let rows = count.rows.map { "\(NumberText.grouped($0)) rows" } ?? "not there"
             lines.append(
-                RecoveryPlanText.label("") + "  \(TextDisplay.oneLine(count.database)) \(TextDisplay.oneLine(count.table)): \(rows), \(NumberText.grouped(count.recorded)) then")
+                line("", "  \(TextDisplay.oneLine(count.database)) \(TextDisplay.oneLine(count.table)): \(rows), \(NumberText.grouped(count.recorded)) then"))
         }
-        if different.count > 50 { lines.append(RecoveryPlanText.label("") + "  and \(different.count - 50) more") }
+        if different.count > 50 { lines.append(line("", "  and \(different.count - 50) more")) }
         return lines
     }
 }

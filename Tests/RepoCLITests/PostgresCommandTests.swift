@@ -96,7 +96,10 @@ struct PostgresCommandTests {
 
     @Test func damageIsExitThree() throws {
         let server = try server()
-        try server.sql("CREATE TABLE harmed AS SELECT generate_series(1, 10000) AS id; CHECKPOINT")
+        // Nothing writes the page again: frozen, without autovacuum, on disk.
+        try server.sql("CREATE TABLE harmed WITH (autovacuum_enabled = off) AS SELECT generate_series(1, 10000) AS id")
+        try server.sql("VACUUM (FREEZE) harmed")
+        try server.sql("CHECKPOINT")
         defer { _ = try? server.sql("DROP TABLE harmed") }
         let path = "\(server.data)/\(try server.sql("SELECT pg_relation_filepath('harmed')"))"
         let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))

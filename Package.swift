@@ -20,6 +20,7 @@ let package = Package(
         .library(name: "Repository", targets: ["Repository", "Ingest", "Storage", "Policy"]),
         .library(name: "PostgresFormats", targets: ["PostgresFormats"]),
         .library(name: "WALArchive", targets: ["WALArchive"]),
+        .library(name: "StorageRemote", targets: ["StorageRemote"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -33,6 +34,7 @@ let package = Package(
         .target(name: "CBlake2Lanes", cSettings: [.unsafeFlags(["-O3"])]),
         .target(name: "CChecksums", cSettings: [.unsafeFlags(["-O3"])]),
         .target(name: "CPQ"),
+        .target(name: "CCurl"),
 
         .target(name: "RepoBase", dependencies: ["CLinux"], swiftSettings: hot),
         .target(
@@ -40,6 +42,8 @@ let package = Package(
             dependencies: ["RepoBase", "CBlake2Lanes", "CB2", "CZstd", "CLibcrypto"],
             swiftSettings: hot),
         .target(name: "Storage", dependencies: ["RepoBase", "CLinux"], swiftSettings: strict),
+        .target(
+            name: "StorageRemote", dependencies: ["Storage", "RepoBase", "CCurl", "CLibcrypto", "CChecksums"], swiftSettings: strict),
         .target(name: "Policy", dependencies: ["RepoBase"], swiftSettings: strict),
         .target(
             name: "Repository", dependencies: ["RepoBase", "BlobEngine", "Storage", "Policy", "CLinux"],
@@ -66,19 +70,21 @@ let package = Package(
         .target(
             name: "RepoCLI",
             dependencies: [
-                "RepoBase", "BlobEngine", "Storage", "Repository", "Ingest", "Policy", "CLinux",
+                "RepoBase", "BlobEngine", "Storage", "StorageRemote", "Repository", "Ingest", "Policy", "CLinux",
                 "PostgresFormats", "PostgresClient", "WALArchive", "Recovery",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: strict),
         .executableTarget(name: "repo", dependencies: ["RepoCLI"], swiftSettings: strict),
-        .target(name: "StorageTesting", dependencies: ["Storage", "RepoBase"], swiftSettings: strict),
+        .target(name: "StorageTesting", dependencies: ["Storage", "StorageRemote", "RepoBase"], swiftSettings: strict),
         .target(name: "PostgresTesting", dependencies: ["RepoBase", "PostgresFormats"], swiftSettings: strict),
 
         .testTarget(name: "RepoBaseTests", dependencies: ["RepoBase"]),
         .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "RepoBase", "CBlake2Lanes", "CB2"]),
         .testTarget(name: "StorageTests", dependencies: ["Storage", "StorageTesting", "RepoBase"]),
+        .testTarget(
+            name: "StorageRemoteTests", dependencies: ["StorageRemote", "Storage", "StorageTesting", "RepoBase", "CLibcrypto"]),
         .testTarget(name: "RepositoryTests",
             dependencies: ["Repository", "BlobEngine", "Storage", "StorageTesting", "RepoBase", "Policy"],
             resources: [.copy("Fixtures")]),
@@ -97,7 +103,7 @@ let package = Package(
         .testTarget(
             name: "PolicyTests", dependencies: ["Policy"], resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "RepoCLITests", dependencies: ["RepoCLI", "Recovery", "Repository", "PostgresClient", "Policy", "RepoBase", "PostgresTesting"],
+            name: "RepoCLITests", dependencies: ["RepoCLI", "Recovery", "Repository", "PostgresClient", "Policy", "RepoBase", "PostgresTesting", "StorageTesting"],
             exclude: ["Golden"]),
     ]
 )

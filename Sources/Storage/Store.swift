@@ -42,6 +42,17 @@ public protocol Store: Sendable {
 
     /// Removes the object, durable on return. An absent object is not an error.
     func delete(_ key: StoreKey) throws
+
+    /// The whole object, in one version even when it is being replaced. Throws `.damaged` when it is larger
+    /// than `limit` bytes. One request where the store can.
+    func get(_ key: StoreKey, atMost limit: Int) throws -> [UInt8]
+
+    /// As `delete` for each, in no order; after a failure any of them may be gone. One request for many where the store can.
+    func delete(_ keys: [StoreKey]) throws
+
+    /// Removes what is left of puts that were begun so long ago that nobody is at them any more: nothing that a listing tells. Returns how
+    /// many.
+    func removeAbandonedPuts(olderThan age: Duration) throws -> Int
 }
 
 public enum PutMode: Sendable {
@@ -103,8 +114,7 @@ public struct StoreKey: Hashable, Comparable, Sendable, CustomStringConvertible 
 }
 
 extension Store {
-    /// The whole object, in one version even when it is being replaced. Throws `.damaged` when it is larger
-    /// than `limit` bytes.
+    /// By `stat` and one read.
     public func get(_ key: StoreKey, atMost limit: Int) throws -> [UInt8] {
         for _ in 0..<100 {
             guard let object = try stat(key) else { throw StoreError.notFound(key, in: location) }
@@ -129,6 +139,12 @@ extension Store {
     public func listKeys(_ prefix: String, _ body: (StoreKey) throws -> Void) throws {
         try list(prefix) { try body($0.key) }
     }
+
+    public func delete(_ keys: [StoreKey]) throws {
+        for key in keys { try delete(key) }
+    }
+
+    public func removeAbandonedPuts(olderThan age: Duration) throws -> Int { 0 }
 
     public func folders(in folder: String) throws -> [String] {
         var names: Set<String> = []

@@ -69,7 +69,7 @@ struct LocalStoreCrashTests {
 
             // What a crash leaves does not stand in the way.
             try plain.put(key, new, .replace)
-            _ = try plain.removeAbandonedTemporaries(olderThan: .seconds(-10))
+            _ = try plain.removeAbandonedPuts(olderThan: .seconds(-10))
             #expect(folder.contents() == ["packs", "packs/ab", "packs/ab/object"])
             if survived {
                 #expect(found == new)

@@ -133,8 +133,8 @@ struct LocalStoreTests {
             #expect(utimensat(AT_FDCWD, "\(folder.path)/.tmp-\(name)", [moment, moment], 0) == 0)
         }
         folder.write(".other", [1])
-        #expect(try store.removeAbandonedTemporaries(olderThan: .seconds(2000)) == 0)
-        #expect(try store.removeAbandonedTemporaries(olderThan: .seconds(500)) == 1)
+        #expect(try store.removeAbandonedPuts(olderThan: .seconds(2000)) == 0)
+        #expect(try store.removeAbandonedPuts(olderThan: .seconds(500)) == 1)
         #expect(folder.contents() == [".other", ".tmp-a"])
     }
 

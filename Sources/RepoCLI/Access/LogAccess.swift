@@ -1,6 +1,7 @@
 import Glibc
 import Recovery
 import RepoBase
+import StorageRemote
 
 /// How a restored server reaches the repository: what stands in its `restore_command`, and what does not.
 struct LogAccess {
@@ -11,11 +12,15 @@ struct LogAccess {
 
     /// Throws `.usage` where the password is only asked for on the terminal.
     init(_ context: CommandContext, systemIdentifier: UInt64) throws {
-        guard case .directory(let path) = try context.location() else {
-            throw RepoError(.usage, "a restored server cannot reach this repository")
-        }
-        var words = [Self.program(), "wal", "get", "--config", "/dev/null", "--repo", try Self.absolute(path)]
         var variables: [String] = []
+        let repository: String
+        switch try context.location() {
+        case .directory(let path): repository = try Self.absolute(path)
+        case .s3:
+            repository = try context.locationText()
+            variables = S3Store.variables.filter { context.console.variable($0) != nil }
+        }
+        var words = [Self.program(), "wal", "get", "--config", "/dev/null", "--repo", repository]
         switch try context.credentialSource() {
         case .keyFile(let file): words += ["--key-file", try Self.absolute(file)]
         case .passwordFile(let file): words += ["--password-file", try Self.absolute(file)]

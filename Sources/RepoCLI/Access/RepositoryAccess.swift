@@ -28,7 +28,7 @@ extension CommandContext {
     /// Throws `.noRepository` before any password is asked for, and `.wrongKey`.
     func openRepository() throws -> OpenRepository {
         let location = try location()
-        let store = try location.open()
+        let store = try location.open(self)
         return try openRepository(store)
     }
 

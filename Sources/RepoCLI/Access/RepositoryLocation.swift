@@ -1,9 +1,11 @@
 import RepoBase
 import Storage
+import StorageRemote
 
 /// What `--repo` names.
 enum RepositoryLocation: Equatable {
     case directory(String)
+    case s3(S3Location)
 
     /// Throws `.usage` for what this version cannot reach.
     init(parsing text: String) throws(RepoError) {
@@ -22,25 +24,44 @@ enum RepositoryLocation: Equatable {
                     .usage, "'\(text)' names no directory", advice: "Write file:/path, or just the path.")
             }
             self = .directory(path)
-        case "s3", "azblob", "gs", "sftp":
+        case "s3": self = .s3(try S3Location(parsing: rest))
+        case "azblob", "gs", "sftp":
             throw RepoError(
                 .usage, "'\(text)': repositories at \(scheme): are not in this version",
-                advice: "Name a directory of this machine, or of a file server that it has mounted.")
+                advice: "Name a bucket in S3 (s3:), or a directory of this machine or of a file server that it has mounted.")
         default:
             // A path may hold a colon.
             guard scheme.contains("/") || !rest.hasPrefix("//") else {
                 throw RepoError(
                     .usage, "'\(text)' is of no known kind",
-                    advice: "Name a directory, as in /srv/backup or file:/srv/backup.")
+                    advice: "Name a directory, as in /srv/backup, or a bucket, as in s3://bucket/prefix.")
             }
             self = .directory(text)
         }
     }
 
+    /// Stores that are reached over a network are tried again when they fail.
     /// - Parameter creating: for `init`, which makes the directory.
-    func open(creating: Bool = false) throws -> any Store {
+    func open(_ context: CommandContext, creating: Bool = false) throws -> any Store {
         switch self {
-        case .directory(let path): try LocalStore(path: path, mustExist: !creating)
+        case .directory(let path): return try LocalStore(path: path, mustExist: !creating)
+        case .s3(let location):
+            let console = context.console
+            let store = try S3Store(location, environment: { console.variable($0) })
+            return RetryingStore(
+                store, policy: try Self.patience(console),
+                onRetry: { error, wait in
+                    context.note("\(error.message); trying again in \(max(1, wait.components.seconds)) s")
+                })
         }
+    }
+
+    /// How long a store that does not answer is waited for: `REPO_RETRY_SECONDS`, ten minutes by default. Throws `.usage`.
+    private static func patience(_ console: Console) throws(RepoError) -> RetryPolicy {
+        guard let text = console.variable("REPO_RETRY_SECONDS") else { return .standard }
+        guard let seconds = UInt32(text), seconds <= 86_400 else {
+            throw RepoError(.usage, "REPO_RETRY_SECONDS is '\(text)'", advice: "It is a number of seconds from 0 to 86400.")
+        }
+        return .standard.lasting(.seconds(Int(seconds)))
     }
 }

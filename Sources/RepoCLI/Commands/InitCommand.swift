@@ -38,7 +38,7 @@ struct InitCommand: RepoSubcommand {
         let credentials = try source.credentials(
             context.console, prompt: "Password for the new repository", isNew: true)
         guard case .password(let password) = credentials else { return ExitStatus.usage }
-        let store = try location.open(creating: true)
+        let store = try location.open(context, creating: true)
         let stream = ChunkProfile.stream
         let profiles: [ChunkerProfile] = [
             .contentDefined(

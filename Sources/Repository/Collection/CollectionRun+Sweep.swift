@@ -27,10 +27,7 @@ extension CollectionRun {
         try delete(ready, alreadySwept: records.filter { $0.swept != nil })
         try finish()
         try removeStaleWriters(own)
-        let store = (repository.store as? ReservingStore)?.base ?? repository.store
-        if let local = store as? LocalStore {
-            _ = try local.removeAbandonedTemporaries(olderThan: .seconds(collector.options.minimumAge))
-        }
+        _ = try repository.store.removeAbandonedPuts(olderThan: .seconds(collector.options.minimumAge))
     }
 
     /// Dead writers that no record waits for are fenced as well, so that they are removed in their time.
@@ -87,7 +84,7 @@ extension CollectionRun {
     private func deletePacks(of records: [GarbageRecord]) throws {
         collector.begin(.sweeping)
         for record in records {
-            for pack in record.packs { try repository.store.delete(PackObject.key(pack)) }
+            try repository.store.delete(record.packs.map(PackObject.key))
         }
     }
 

@@ -68,4 +68,10 @@ struct ReservingStore: Store {
     func makeDurable(_ key: StoreKey) throws { try base.makeDurable(key) }
 
     func delete(_ key: StoreKey) throws { try base.delete(key) }
+
+    func delete(_ keys: [StoreKey]) throws { try base.delete(keys) }
+
+    func get(_ key: StoreKey, atMost limit: Int) throws -> [UInt8] { try base.get(key, atMost: limit) }
+
+    func removeAbandonedPuts(olderThan age: Duration) throws -> Int { try base.removeAbandonedPuts(olderThan: age) }
 }

@@ -76,7 +76,7 @@ final class CachedObjects: Sendable {
         files = try LocalStore(
             path: directory, mustExist: false, clock: clock, calls: .kernel, synchronises: false)
         self.maximumBytes = maximumBytes
-        _ = try? files.removeAbandonedTemporaries(olderThan: .seconds(86_400))
+        _ = try? files.removeAbandonedPuts(olderThan: .seconds(86_400))
     }
 
     func load(_ key: StoreKey) -> CachedObject? {

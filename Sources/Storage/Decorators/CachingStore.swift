@@ -62,6 +62,13 @@ public final class CachingStore: Store {
         if isCacheable(key) { forget(key) }
     }
 
+    public func delete(_ keys: [StoreKey]) throws {
+        defer { for key in keys where isCacheable(key) { forget(key) } }
+        try base.delete(keys)
+    }
+
+    public func removeAbandonedPuts(olderThan age: Duration) throws -> Int { try base.removeAbandonedPuts(olderThan: age) }
+
     public func stat(_ key: StoreKey) throws -> StoredObject? {
         guard isCacheable(key) else { return try base.stat(key) }
         if let object = load(key) { return object.status }

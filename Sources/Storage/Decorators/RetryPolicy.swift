@@ -22,6 +22,11 @@ public struct RetryPolicy: Hashable, Sendable {
     public static let standard = RetryPolicy(
         attempts: 12, firstDelay: .milliseconds(500), maximumDelay: .seconds(60), totalTime: .seconds(600))
 
+    /// The same for another time: as many tries as fit into it.
+    public func lasting(_ time: Duration) -> RetryPolicy {
+        RetryPolicy(attempts: max(attempts, 1000), firstDelay: firstDelay, maximumDelay: maximumDelay, totalTime: time)
+    }
+
     /// The wait after so many failed tries, or nil to give up. Between half of the longest wait and all of
     /// it.
     /// - Parameter random: in 0..<1.

@@ -95,6 +95,14 @@ public struct RetryingStore: Store {
         try retrying { try base.delete(key) }
     }
 
+    public func delete(_ keys: [StoreKey]) throws { try retrying { try base.delete(keys) } }
+
+    public func get(_ key: StoreKey, atMost limit: Int) throws -> [UInt8] { try retrying { try base.get(key, atMost: limit) } }
+
+    public func removeAbandonedPuts(olderThan age: Duration) throws -> Int {
+        try retrying { try base.removeAbandonedPuts(olderThan: age) }
+    }
+
     private func retrying<R>(_ body: () throws -> R) throws -> R {
         let start = clock.elapsed()
         var failures = 0

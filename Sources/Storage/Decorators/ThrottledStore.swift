@@ -48,6 +48,16 @@ public struct ThrottledStore: Store {
     public func makeDurable(_ key: StoreKey) throws { try base.makeDurable(key) }
 
     public func delete(_ key: StoreKey) throws { try base.delete(key) }
+
+    public func delete(_ keys: [StoreKey]) throws { try base.delete(keys) }
+
+    public func get(_ key: StoreKey, atMost limit: Int) throws -> [UInt8] {
+        let bytes = try base.get(key, atMost: limit)
+        download?.take(bytes.count)
+        return bytes
+    }
+
+    public func removeAbandonedPuts(olderThan age: Duration) throws -> Int { try base.removeAbandonedPuts(olderThan: age) }
 }
 
 /// Hands out tokens at a steady rate, in the order of asking; holds one second's worth at most.

@@ -73,7 +73,7 @@ extension LocalStore {
     /// A put writes without pause, so one that has been silent for a day belongs to a process that is gone.
     /// One removed too early fails, and stores nothing.
     @discardableResult
-    public func removeAbandonedTemporaries(olderThan age: Duration) throws -> Int {
+    public func removeAbandonedPuts(olderThan age: Duration) throws -> Int {
         let oldest = clock.now() - age.components.seconds
         var count = 0
         try strays { stray in

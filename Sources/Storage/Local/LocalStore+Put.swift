@@ -3,7 +3,7 @@ import RepoBase
 
 // A put writes a temporary file beside its target, synchronises it, gives it its name in one atomic step, and
 // synchronises the directory. A crash at any point leaves either the old state or the new, and perhaps a
-// temporary file, which listings skip and `removeAbandonedTemporaries` finds.
+// temporary file, which listings skip and `removeAbandonedPuts` finds.
 extension LocalStore {
     /// Costs the bytes once and two fsync(2), more where directories are new to this process.
     ///

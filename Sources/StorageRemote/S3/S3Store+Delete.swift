@@ -1,0 +1,40 @@
+import RepoBase
+public import Storage
+
+extension S3Store {
+    /// One request for 1,000 objects (DeleteObjects).
+    public func delete(_ keys: [StoreKey]) throws {
+        guard keys.count > 1 else {
+            for key in keys { try delete(key) }
+            return
+        }
+        for start in stride(from: 0, to: keys.count, by: 1000) {
+            try deleteAtOnce(keys[start..<min(start + 1000, keys.count)])
+        }
+    }
+
+    private func deleteAtOnce(_ keys: ArraySlice<StoreKey>) throws {
+        var document = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>"
+        for key in keys { document += "<Object><Key>\(XMLElement.escaped(path(key)))</Key></Object>" }
+        document += "</Delete>"
+        let bytes = Array(document.utf8)
+        try bytes.withUnsafeBytes { bytes in
+            var request = S3Request(.post, "", "delete \(keys.count) objects")
+            request.query = [("delete", "")]
+            request.headers = [
+                HTTPHeader("Content-Type", "application/xml"), HTTPHeader("Content-MD5", Digests.base64(Digests.md5(bytes))),
+            ]
+            request.body = bytes
+            request.accepted = [200]
+            let response = try connection.send(request, to: .memory(atMost: 4 << 20))
+            guard let answer = try? XMLElement(parsing: response.body), answer.name == "DeleteResult" else {
+                throw RepoError(.unreachable, "cannot delete objects in \(location): the answer does not parse", advice: "Try again.")
+            }
+            guard let failure = answer.all("Error").first(where: { $0["Code"]?.text != "NoSuchKey" }) else { return }
+            let said = S3ErrorAnswer(failure)
+            var status = response
+            status.status = said.code == "AccessDenied" ? 403 : said.code == "InternalError" ? 500 : 400
+            throw S3Failure(settings: connection.settings, location: location).error(request, status, said)
+        }
+    }
+}

@@ -43,7 +43,7 @@ let package = Package(
             swiftSettings: hot),
         .target(name: "Storage", dependencies: ["RepoBase", "CLinux"], swiftSettings: strict),
         .target(
-            name: "StorageRemote", dependencies: ["Storage", "RepoBase", "CCurl", "CLibcrypto", "CChecksums"], swiftSettings: strict),
+            name: "StorageRemote", dependencies: ["Storage", "RepoBase", "CCurl", "CLibcrypto", "CChecksums"], swiftSettings: hot),
         .target(name: "Policy", dependencies: ["RepoBase"], swiftSettings: strict),
         .target(
             name: "Repository", dependencies: ["RepoBase", "BlobEngine", "Storage", "Policy", "CLinux"],

@@ -56,6 +56,16 @@ enum RepositoryLocation: Equatable {
         }
     }
 
+    /// As it answers by itself, with pages of a listing so short that a few objects need several.
+    func openForProbing(_ context: CommandContext) throws -> any Store {
+        guard case .s3(let location) = self else { return try open(context) }
+        let console = context.console
+        var options = S3Store.Options()
+        options.pageKeys = 5
+        options.pagesInTurn = 2
+        return try S3Store(location, environment: { console.variable($0) }, options: options)
+    }
+
     /// How long a store that does not answer is waited for: `REPO_RETRY_SECONDS`, ten minutes by default. Throws `.usage`.
     private static func patience(_ console: Console) throws(RepoError) -> RetryPolicy {
         guard let text = console.variable("REPO_RETRY_SECONDS") else { return .standard }

@@ -29,6 +29,8 @@ struct S3Failure {
     private static let passing = [
         "RequestTimeout", "SlowDown", "ServiceUnavailable", "InternalError", "RequestLimitExceeded", "Throttling", "ThrottlingException",
         "TooManyRequests", "OperationAborted", "ConditionalRequestConflict", "Busy",
+        // Damaged on the way.
+        "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",
     ]
     private static let full = ["QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "EntityTooLargeForQuota", "InsufficientCapacity"]
 

@@ -207,9 +207,17 @@ public final class S3Store: Store {
 
     public func stat(_ key: StoreKey) throws -> StoredObject? {
         var request = S3Request(.head, path(key), "look for \(key)")
-        request.accepted = [200, 404]
+        request.accepted = [200, 301, 307, 400, 401, 403, 404]
         let response = try connection.send(request, to: .memory(atMost: 0))
         if response.status == 404 { return nil }
+        // An answer to HEAD has no words for what is wrong; the same asked by GET has.
+        guard response.status == 200 else {
+            request = S3Request(.get, path(key), "look for \(key)")
+            request.headers = [HTTPHeader("Range", "bytes=0-0")]
+            request.accepted = [404]
+            _ = try connection.send(request, to: .memory(atMost: 64 << 10))
+            return nil
+        }
         guard let size = response["content-length"].flatMap({ UInt64($0) }),
             let modified = response["last-modified"].flatMap({ HTTPTime.parse(http: $0) })
         else {

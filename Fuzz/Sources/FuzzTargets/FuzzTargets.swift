@@ -3,12 +3,14 @@ import Glibc
 @testable import PostgresFormats
 import RepoBase
 @testable import Repository
+@testable import StorageRemote
 
 /// Every parser of bytes that nobody vouches for. Each must throw or return: never trap, never allocate more than its
 /// input and the format's limits allow.
 enum FuzzTarget: String, CaseIterable {
     case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, zstd, delta
     case segment, control, manifest, history, label, facts, logobject
+    case xml, json, location
 
     static let chosen: FuzzTarget = {
         let name = getenv("FUZZ_TARGET").map { String(cString: $0) } ?? ""
@@ -51,6 +53,21 @@ enum FuzzTarget: String, CaseIterable {
         case .record: _ = try? RecordFields(bytes, object: "record")
         case .zstd: decode(bytes, .zstd)
         case .delta: decode(bytes, .delta)
+        case .xml:
+            _ = try? S3ListPage(parsing: bytes)
+            guard let root = try? XMLElement(parsing: bytes) else { return }
+            precondition(!root.name.isEmpty, "a document without a root")
+            _ = S3ErrorAnswer(root)
+            _ = S3LifecycleRule(root)?.finding("rules", for: "prefix/")
+        case .json: _ = S3Credentials(service: bytes)
+        case .location:
+            guard let text = String(validating: bytes, as: UTF8.self), let location = try? S3Location(parsing: text) else { return }
+            guard let again = try? S3Location(parsing: String(location.description.dropFirst(3))) else {
+                preconditionFailure("a location's name is none")
+            }
+            precondition(again.bucket == location.bucket && again.prefix == location.prefix, "a location's name is another's")
+            _ = try? S3Settings(location, { _ in nil })
+            _ = ProfileFile(parsing: text, prefixed: true)["default"]
         case .segment, .control, .manifest, .history, .label, .facts: runPostgres(bytes)
         case .logobject: logObject(bytes)
         }

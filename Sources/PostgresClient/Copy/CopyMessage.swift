@@ -66,6 +66,8 @@ extension PostgresConnection {
         }
     }
 
+    func isCompletion(_ result: OpaquePointer) -> Bool { PQresultStatus(result) == PGRES_COMMAND_OK }
+
     /// An answer of another kind than the protocol has at this place, or an error; takes over the result.
     func unexpected(_ result: OpaquePointer, _ command: String) -> RepoError {
         let status = PQresultStatus(result)

@@ -40,14 +40,20 @@ public struct LogicalRestore {
         self.repository = repository
         self.snapshot = snapshot
         self.options = options
+        facts = try Self.facts(snapshot)
+    }
+
+    /// Throws `.usage` for a snapshot that is not logical.
+    static func facts(_ snapshot: Snapshot) throws(RepoError) -> ClusterFacts {
         guard snapshot.kind == ClusterFacts.snapshotKind, !snapshot.facts.isEmpty else {
             throw RepoError(.usage, "the snapshot holds no dumps of PostgreSQL", advice: "'repo snapshots' shows kinds.")
         }
-        facts = try ClusterFacts(snapshot.facts, object: "the snapshot")
+        let facts = try ClusterFacts(snapshot.facts, object: "the snapshot")
         guard facts.method == .logical else {
             throw RepoError(
                 .usage, "the snapshot holds a cluster's files and no dumps", advice: "Restore it into a directory with --target.")
         }
+        return facts
     }
 
     /// Everything that can be refused is refused before the server is changed.
@@ -93,16 +99,11 @@ public struct LogicalRestore {
 
     /// The dumps that are wanted, by database. Templates only by name.
     private func chosen() throws -> [(String, TreeEntry)] {
-        var cursor = try TreeCursor(snapshot.root, BlobReader(repository))
-        var found: [(String, TreeEntry)] = []
-        var all: [String] = []
-        while let entry = try cursor.next() {
-            guard let database = DumpSource.database(ofFile: String(decoding: entry.name, as: UTF8.self)), entry.content != nil else { continue }
-            all.append(database)
-            let isWanted =
-                options.databases.isEmpty
+        let files = try DumpFiles.all(snapshot.root, repository)
+        let all = files.map(\.database)
+        let found = files.filter { database, _ in
+            options.databases.isEmpty
                 ? database != "template1" : options.databases.contains { DumpOptions.matches(database, $0) }
-            if isWanted { found.append((database, entry)) }
         }
         for pattern in options.databases where !all.contains(where: { DumpOptions.matches($0, pattern) }) {
             throw RepoError(

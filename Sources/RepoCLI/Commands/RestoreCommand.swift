@@ -33,6 +33,10 @@ struct RestoreCommand: RepoSubcommand {
             whether all of the log up to there is in the archive and whole. What cannot be recovered is refused with exit \
             status 13 before anything is touched. Without a target, all that there is comes back.
 
+            Single tables come back into a running server or a file of SQL, in one transaction: out of dumps directly, or as they were at \
+            a moment, by way of a server that is recovered to it in a folder of its own and removed. A table that is there is refused \
+            (exit status 14) unless --rename-to, --append or --clean says otherwise.
+
             Examples:
               repo restore latest:uploads --target /tmp/uploads
               repo restore --source uploads --at '2026-11-03 02:30:00' --target /tmp/uploads
@@ -40,6 +44,9 @@ struct RestoreCommand: RepoSubcommand {
               repo restore latest:dumps --to 'host=/run/postgresql user=postgres' --database shop
               repo restore --source main-db --at '2026-11-03 02:30:00' --target /var/lib/postgresql/restored --dry-run
               repo restore --source main-db --at '2026-11-03 02:30:00' --target /var/lib/postgresql/restored --start
+              repo restore --source main-db --at '2026-11-03 02:30:00' --table public.orders --to 'host=/run/postgresql dbname=shop'
+              repo restore --source main-db --at '2026-11-03 02:30:00' --table orders --where 'customer = 4711' --target orders.sql
+              repo restore latest:dumps --table 'sales.*' --database shop --to 'host=/run/postgresql dbname=shop'
             """)
 
     @Argument(help: SnapshotName.help) var snapshot: String?
@@ -65,17 +72,39 @@ struct RestoreCommand: RepoSubcommand {
     @Flag(help: "Read every written file again and compare.") var verify = false
     @Flag(help: "Restore owners by number even where their names are known.") var numericOwners = false
     @OptionGroup(title: "Dumps of PostgreSQL") var dumps: DumpRestoreArguments
+    @OptionGroup(title: "Single tables of PostgreSQL") var extract: ExtractArguments
     @OptionGroup(title: "Recovering PostgreSQL") var recovery: RecoveryArguments
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func validate() throws {
         if target.isEmpty == (dumps.to == nil) { throw ValidationError("Give either --target or --to.") }
-        if dumps.to != nil, recovery.isAsked {
-            throw ValidationError("--to restores dumps; a cluster is recovered into a directory, --target.")
+        guard extract.isAsked else {
+            if let detail = extract.details.first { throw ValidationError("\(detail) goes with --table.") }
+            if dumps.to != nil, recovery.isAsked {
+                throw ValidationError("--to restores dumps, or single tables (--table); a cluster is recovered into a directory, --target.")
+            }
+            return try dumps.requireTarget()
         }
+        let misplaced =
+            [
+                ("--include", !includes.isEmpty), ("--exclude", !excludes.isEmpty), ("--delete", delete), ("--numeric-owners", numericOwners),
+            ] + dumps.misplacedForTables + recovery.misplacedForTables
+        if let option = misplaced.first(where: \.1) { throw ValidationError("\(option.0) does not go with --table and --schema.") }
+        if let overwrite {
+            guard dumps.to == nil else { throw ValidationError("--overwrite is for files; tables that are there are dropped with --clean.") }
+            guard overwrite != .ifChanged else { throw ValidationError("A file of SQL is replaced with --overwrite always.") }
+        }
+        guard dumps.databases.count <= 1 else { throw ValidationError("Tables come from one --database at a time.") }
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
+        if extract.isAsked {
+            let options = try extract.options(to: dumps.to, file: target, replaces: overwrite == .always, database: dumps.databases.first)
+            let run = ExtractRun(
+                context: context, repository: try context.openRepositoryForReading(), arguments: extract, recovery: recovery, options: options,
+                isDryRun: isDryRun, verifies: verify)
+            return try run.run(snapshot: snapshot, source: source, at: at)
+        }
         let repository = try context.openRepositoryForReading()
         if dumps.to == nil, let status = try recover(context, repository) { return status }
         let entry = try SnapshotChoice.find(

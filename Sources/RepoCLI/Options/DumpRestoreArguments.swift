@@ -11,18 +11,21 @@ struct DumpRestoreArguments: ParsableArguments {
     var to: String?
     @Option(
         name: .customLong("database"),
-        help: ArgumentHelp("With --to: only databases whose names match; may be repeated.", valueName: "pattern"))
+        help: ArgumentHelp("With --to: only databases whose names match; may be repeated. With --table: the one that it is in.", valueName: "pattern"))
     var databases: [String] = []
     @Option(help: ArgumentHelp("With --to: the name of the database to restore into, where one is restored.", valueName: "name"))
     var into: String?
     @Flag(help: "With --to: roles and tablespaces too; those that exist are left as they are.")
     var globals = false
 
-    func validate() throws {
+    /// Throws where options stand without the one that they belong to.
+    func requireTarget() throws {
         guard to == nil else { return }
         let misplaced = [("--database", !databases.isEmpty), ("--into", into != nil), ("--globals", globals)].first(where: \.1)
         if let misplaced { throw ValidationError("\(misplaced.0) goes with --to.") }
     }
+
+    var misplacedForTables: [(String, Bool)] { [("--into", into != nil), ("--globals", globals)] }
 
     /// Restores dumps where that was asked for; nil otherwise.
     func run(_ snapshot: SnapshotCatalog.Entry, _ repository: OpenRepository, _ context: CommandContext) throws -> Int32? {

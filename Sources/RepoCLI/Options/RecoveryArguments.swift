@@ -65,6 +65,14 @@ struct RecoveryArguments: ParsableArguments {
             || serverOptions != nil || skipLogCheck
     }
 
+    /// What a cluster takes that stays, and single tables do not.
+    var misplacedForTables: [(String, Bool)] {
+        [
+            ("--action", action != nil), ("--tablespace", !tablespaces.isEmpty), ("--keep-archiving", keepArchiving), ("--safety-copy", safetyCopy),
+            ("--start", start), ("--server-options", serverOptions != nil),
+        ]
+    }
+
     /// - Parameter time: what --at says.
     /// Throws `.usage` for several targets and for what is none.
     func target(_ time: FileTime?) throws(RepoError) -> RecoveryTarget {

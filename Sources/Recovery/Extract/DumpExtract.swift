@@ -60,7 +60,7 @@ public struct DumpExtract {
         }
         let data = Dictionary(uniqueKeysWithValues: found.selection.data.map { ($0.entry.id, $0.table) })
         result.tables = options.existing == .append
-            ? data.values.sorted().map { ExtractedTable(table: $0) } : found.selection.tables.map { ExtractedTable(table: $0) }
+            ? data.values.sorted().map { ExtractedTable(table: $0) } : found.selection.told.map { ExtractedTable(table: $0) }
         if isDryRun { return result }
         note("loading \(ArchiveLoad.list(result.tables.map(\.table.description))) into \(result.destination)")
         var scan = DumpScan(object: name(found))
@@ -111,13 +111,13 @@ public struct DumpExtract {
             if let missing = selection.unmatched.first { unmatched.append((file.database, missing)) }
             if selection.unmatched.isEmpty { found.append(Found(database: file.database, entry: file.entry, contents: contents, selection: selection)) }
         }
-        guard let only = found.first else {
+        guard !found.isEmpty else {
             let pattern = unmatched[0].1
             throw RepoError(
                 .notFound, "nothing matches '\(pattern)' in snapshot \(entry.id.short) of \(Refusal.text(entry.snapshot.time)), database \(names(files))",
                 advice: "Nothing was done. Was the table there at that time, in this database? 'repo snapshots' shows others; names with upper case need double quotes.")
         }
-        guard found.count == 1 else {
+        guard let choice = options.choice(found.map(\.database)), let only = found.first(where: { $0.database == choice }) else {
             throw RepoError(
                 .usage, "several databases of snapshot \(entry.id.short) have what was named: \(found.map(\.database).joined(separator: ", "))",
                 advice: "Nothing was done. Name one with --database.")

@@ -36,7 +36,12 @@ public struct ExtractOptions: Sendable {
 
     public init(_ destination: Destination) { self.destination = destination }
 
-    var isScript: Bool { if case .script = destination { true } else { false } }
+    /// Of databases that have what was named, the one that is meant: the only one, or that of the same name as the one to load into.
+    func choice(_ found: [String]) -> String? {
+        if found.count == 1 { return found[0] }
+        guard case .server(let target) = destination else { return nil }
+        return found.first { $0 == target.database }
+    }
 }
 
 /// A table that was brought back.

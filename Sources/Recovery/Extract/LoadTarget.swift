@@ -42,7 +42,7 @@ final class LoadTarget {
 
     /// Tables, views, sequences and indexes that would be made and are there already, for people. `drops`: they are dropped first.
     func conflicts(_ selection: TableSelection, drops: Bool) -> [String] {
-        let tables = Set(selection.tables)
+        let own = Set(selection.tables)
         var found: [String] = []
         for table in selection.tables {
             guard let there = relations[table] else { continue }
@@ -50,14 +50,16 @@ final class LoadTarget {
             found.append("\(Self.word(there.kind)) \(table)\(there.table.map { " of table \($0)" } ?? "")")
         }
         for index in Self.indexes(selection) {
-            guard let there = relations[index], !tables.contains(index) else { continue }
-            if let table = there.table, tables.contains(table) {
+            guard let there = relations[index], !own.contains(index) else { continue }
+            if let table = there.table, own.contains(table) {
                 // It goes with its table, which is named already.
                 continue
             }
             found.append("\(Self.word(there.kind)) \(index)\(there.table.map { " of table \($0)" } ?? "")")
         }
-        return found
+        // Sequences of a table that is in the way need not be told.
+        let tables = found.filter { !$0.hasPrefix("sequence ") }
+        return tables.isEmpty ? found : tables
     }
 
     /// Names of indexes, those of primary keys and unique constraints among them.
@@ -181,7 +183,7 @@ final class LoadTarget {
         }
         let dropped = kept.union(alone.map(\.entry.id))
         // What is said of a schema that stays as it is: rights and comments.
-        return (selection.without { dropped.contains($0.id) || ($0.schema == nil && !kept.isDisjoint(with: $0.dependencies)) }, notes)
+        return (selection.attachingLast().without { dropped.contains($0.id) || ($0.schema == nil && !kept.isDisjoint(with: $0.dependencies)) }, notes)
     }
 
     // MARK: - Afterwards

@@ -65,7 +65,7 @@ struct MomentDump {
         let made = try archive(selection, prepared.selection, [])
         prepared.selection = made.selection
         let counts = Dictionary(uniqueKeysWithValues: made.selection.data.map { ($0.table, made.rows[$0.entry.id]) })
-        result.tables = selection.tables.map { ExtractedTable(table: $0, rows: counts[$0] ?? nil) }
+        result.tables = selection.told.map { ExtractedTable(table: $0, rows: counts[$0] ?? nil) }
         result.bytes = try Self.size(made.path)
         return Made(prepared: prepared, archive: made.path, script: nil)
     }
@@ -107,7 +107,9 @@ struct MomentDump {
         // Its numbers are its own: entries are the same by kind, schema and name, and rows come besides.
         let keys = Set(wanted.entries.map(Key.init))
         let all = TableSelection(everyEntryOf: made.contents)
-        let mine = all.without { !keys.contains(Key($0)) && !["TABLE DATA", "SEQUENCE SET"].contains($0.kind) }
+        var mine = all.without { !keys.contains(Key($0)) && !["TABLE DATA", "SEQUENCE SET"].contains($0.kind) }
+        let late = Set(wanted.entries.filter { wanted.late.contains($0.id) }.map(Key.init))
+        mine.putLast { late.contains(Key($0)) }
         return ("\(folder)/tables.dump", mine, made.rows)
     }
 

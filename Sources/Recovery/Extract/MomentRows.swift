@@ -136,19 +136,22 @@ struct MomentRows {
         if let archive {
             try section("data", archive, out, isFirst: false)
             try section("post-data", archive, out, isFirst: false)
+            if archive.prepared.selection.parts.late != nil { try section(nil, archive, out, isFirst: false) }
         }
         try out.finish()
         return counts
     }
 
-    private func section(_ name: String, _ archive: (path: String, prepared: ArchiveLoad.Prepared, folder: String), _ out: ScriptFile, isFirst: Bool) throws {
+    /// - Parameter name: nil for what comes last.
+    private func section(_ name: String?, _ archive: (path: String, prepared: ArchiveLoad.Prepared, folder: String), _ out: ScriptFile, isFirst: Bool) throws {
         let list = "\(archive.folder)/entries.list"
         let part = "\(archive.folder)/section.sql"
-        try TextFile.write(list, archive.prepared.selection.list, owner: .own)
+        let parts = archive.prepared.selection.parts
+        try TextFile.write(list, name == nil ? parts.late ?? "" : parts.early, owner: .own)
         // What is dropped is dropped once, before everything.
         let arguments = archive.prepared.arguments.filter { isFirst || !["--clean", "--if-exists"].contains($0) }
         try FedProgram.run(
-            [archive.prepared.tools.restore, "--use-list=\(list)", "--section=\(name)", "--file=\(part)"] + arguments + [archive.path], work,
+            [archive.prepared.tools.restore, "--use-list=\(list)", "--file=\(part)"] + (name.map { ["--section=\($0)"] } ?? []) + arguments + [archive.path], work,
             advice: "Nothing was changed.")
         try TextFile.pieces(part) { try out.write($0) }
         unlink(part)

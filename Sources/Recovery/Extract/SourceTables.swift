@@ -56,7 +56,7 @@ struct SourceTables {
             let missing = Self.unmatched(options, relations)
             if let missing { unmatched = missing } else { found.append(database) }
         }
-        if found.count == 1 { return found[0] }
+        if let choice = options.choice(found) { return choice }
         guard found.isEmpty else {
             throw RepoError(
                 .usage, "several databases have what was named: \(found.joined(separator: ", "))", advice: "Name one with --database.")

@@ -18,6 +18,8 @@ public struct TableSelection: Sendable {
     private let contents: DumpContents
     /// Partitions whose parents do not come along, by their attaching entries.
     private let attachments: [Int32: TableName]
+    /// Entries that come behind all others.
+    var late: Set<Int32> = []
 
     private static let relations: Set<String> = ["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"]
     /// What belongs to the one thing that it depends on.
@@ -186,6 +188,24 @@ public struct TableSelection: Sendable {
         entries.compactMap { entry in attachments[entry.id].map { (entry, $0) } }
     }
 
+    /// The same with partitions attached last to tables that are there already: these bring indexes of their own to what is attached, and take those that it
+    /// has by then.
+    func attachingLast() -> TableSelection {
+        var rest = self
+        let open = openAttachments.map(\.entry)
+        let dropped = Set(open.filter { $0.kind != "TABLE ATTACH" }.map(\.id))
+        let last = Set(open.map(\.id)).subtracting(dropped)
+        rest.entries.removeAll { dropped.contains($0.id) }
+        rest.putLast { last.contains($0.id) }
+        return rest
+    }
+
+    mutating func putLast(_ isLast: (DumpEntry) -> Bool) {
+        let last = entries.filter(isLast)
+        entries = entries.filter { !isLast($0) } + last
+        late = Set(last.map(\.id))
+    }
+
     /// The same without some entries.
     public func without(_ isUnwanted: (DumpEntry) -> Bool) -> TableSelection {
         var rest = self
@@ -193,8 +213,21 @@ public struct TableSelection: Sendable {
         return rest
     }
 
-    /// For `pg_restore --use-list`: ids in the archive's order, so that an archive that comes through a pipe is read once, from beginning to end.
-    public var list: String { entries.map { "\($0.id);\n" }.joined() }
+    /// For `pg_restore --use-list`: entries with rows in the archive's order, so that one that comes through a pipe is read once, from beginning to end.
+    var list: String { Self.list(entries) }
+
+    /// The list of what is restored before and after `late`.
+    var parts: (early: String, late: String?) {
+        (Self.list(entries.filter { !late.contains($0.id) }), late.isEmpty ? nil : Self.list(entries.filter { late.contains($0.id) }))
+    }
+
+    private static func list(_ entries: [DumpEntry]) -> String { entries.map { "\($0.id);\n" }.joined() }
+
+    /// What people are told of: sequences come along unsaid.
+    var told: [TableName] {
+        let sequences = Set(entries.filter { $0.kind == "SEQUENCE" }.map(TableName.init)).subtracting(asked)
+        return tables.filter { !sequences.contains($0) }
+    }
 }
 
 extension TableName {

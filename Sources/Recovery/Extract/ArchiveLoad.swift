@@ -197,6 +197,10 @@ struct ArchiveLoad {
     /// Counts rows in the target. Throws `.damaged` where a table that was just made has another number of them.
     func count(_ prepared: Prepared, _ tables: inout [ExtractedTable]) throws {
         guard let server = prepared.server, options.existing != .append else { return }
+        try Self.count(server, &tables)
+    }
+
+    static func count(_ server: LoadTarget, _ tables: inout [ExtractedTable]) throws(RepoError) {
         for index in tables.indices {
             guard let rows = tables[index].rows else { continue }
             let found = try server.count(tables[index].table)

@@ -13,7 +13,9 @@ struct MomentDump {
     let work: ExtractWork
     private let tools: DumpTools
 
-    init(_ server: ThrowawayServer, folder: String, database: String, options: ExtractOptions, work: ExtractWork) throws {
+    /// - Parameter options: nil for the whole database.
+    init(_ server: ThrowawayServer, folder: String, database: String, options: ExtractOptions? = nil, work: ExtractWork) throws {
+        let options = options ?? ExtractOptions(.script("", replaces: false))
         (self.server, self.folder, self.database, self.options, self.work) = (server, folder, database, options, work)
         tools = try DumpTools(for: PostgresVersion(number: Int(server.plan.backup.facts.serverVersion)))
     }
@@ -34,6 +36,8 @@ struct MomentDump {
         var options = options
         var whole = try contents("schema.dump", ["--schema-only"]).contents
         var selection = TableSelection(whole, tables: options.tables, schemas: options.schemas)
+        // Conditions name the table as it was called.
+        let original = selection.asked.first?.name ?? ""
         if let newName = options.newName {
             let renamed = try TableRenaming(connection).rename(selection, to: newName)
             options.tables = [TablePattern(exactly: renamed)]
@@ -45,15 +49,14 @@ struct MomentDump {
         try lookAt(relations, &result)
         let source = max(whole.serverMajor, 1)
         if options.rows != nil || options.existing == .append {
-            let rows = MomentRows(connection, options: options, work: work)
+            let rows = MomentRows(connection, options: options, name: original, work: work)
             let parts = try rows.parts(selection, relations)
             var prepared = try load.prepare(selection, rows: parts.map(\.table), database: database, source: source, &result)
             try rows.check(parts)
             let script = "\(folder)/rows.sql"
             var archive = ""
             if options.existing != .append {
-                let without = relations.filter { $0.kind == "r" || $0.kind == "m" }.map { "--exclude-table-data=\($0.name.sql)" }
-                let made = try self.archive(selection, prepared.selection, without)
+                let made = try self.archive(prepared.selection, without(tables.relations(connection), but: asked.subtracting(parts.map(\.table))))
                 (archive, prepared.selection) = (made.path, made.selection)
             }
             let counts = try rows.write(parts, to: script, around: archive.isEmpty ? nil : (archive, prepared, folder))
@@ -62,7 +65,7 @@ struct MomentDump {
             return Made(prepared: prepared, archive: archive, script: script)
         }
         var prepared = try load.prepare(selection, database: database, source: source, &result)
-        let made = try archive(selection, prepared.selection, [])
+        let made = try archive(prepared.selection, without(tables.relations(connection), but: asked))
         prepared.selection = made.selection
         let counts = Dictionary(uniqueKeysWithValues: made.selection.data.map { ($0.table, made.rows[$0.entry.id]) })
         result.tables = selection.told.map { ExtractedTable(table: $0, rows: counts[$0] ?? nil) }
@@ -80,11 +83,15 @@ struct MomentDump {
             }
             result.warnings.append(message)
         }
+        if options.rows == nil { try requireRoom(relations) }
+    }
+
+    private func requireRoom(_ relations: [SourceTables.Relation]) throws(RepoError) {
         var status = statvfs()
         guard statvfs(folder, &status) == 0 else { throw TextFile.failure("look at", folder) }
         let free = UInt64(status.f_bavail) * UInt64(status.f_frsize)
-        // Rows as text take about what they take in pages; a condition takes fewer of them.
-        let needed = options.rows == nil ? relations.reduce(0) { $0 + $1.bytes } : 0
+        // Rows as text take about what they take in pages.
+        let needed = relations.reduce(0) { $0 + $1.bytes }
         guard free >= needed else {
             throw RepoError(
                 .storeFull, "the scratch folder has \(ByteCount.describe(free)) free, and the tables have \(ByteCount.describe(needed))",
@@ -92,18 +99,28 @@ struct MomentDump {
         }
     }
 
+    /// Everything, into a file that was read again.
+    func whole(_ path: String, _ result: inout ExtractResult) throws -> (contents: DumpContents, rows: [Int32: UInt64]) {
+        let relations = try SourceTables(server: server).relations(server.connect(database: database))
+        let unlogged = relations.filter { $0.isUnlogged && $0.kind == "r" }.map(\.name.description)
+        if !unlogged.isEmpty { result.warnings.append("\(ArchiveLoad.list(unlogged)) \(unlogged.count == 1 ? "is" : "are") unlogged: no backup has the rows") }
+        try requireRoom(relations)
+        let made = try contents(String(path.dropFirst(folder.count + 1)), [])
+        result.bytes = try Self.size(path)
+        return made
+    }
+
     // MARK: - pg_dump
 
     /// Makes an archive of the wanted tables, and reads all of it again: it has to be whole before anything is loaded.
     ///
     /// - Parameter wanted: entries of the whole schema that are to be loaded, as they were looked at.
+    /// Of the whole database, that is, with the rows of wanted tables alone: `pg_dump --table` leaves extended statistics out, and how a partition is attached to
+    /// a table that does not come along.
     private func archive(
-        _ selection: TableSelection, _ wanted: TableSelection, _ arguments: [String]
+        _ wanted: TableSelection, _ arguments: [String]
     ) throws -> (path: String, selection: TableSelection, rows: [Int32: UInt64]) {
-        let chosen = options.schemas.isEmpty
-            ? selection.tables.map { "--table=\($0.sql)" }
-            : Set(selection.entries.compactMap { $0.kind == "SCHEMA" ? $0.name : $0.schema }).sorted().map { "--schema=\(SQLText.identifier($0))" }
-        let made = try contents("tables.dump", chosen + arguments)
+        let made = try contents("tables.dump", ["--no-blobs"] + arguments)
         // Its numbers are its own: entries are the same by kind, schema and name, and rows come besides.
         let keys = Set(wanted.entries.map(Key.init))
         let all = TableSelection(everyEntryOf: made.contents)
@@ -111,6 +128,14 @@ struct MomentDump {
         let late = Set(wanted.entries.filter { wanted.late.contains($0.id) }.map(Key.init))
         mine.putLast { late.contains(Key($0)) }
         return ("\(folder)/tables.dump", mine, made.rows)
+    }
+
+    /// pg_dump's arguments that leave out the rows of everything else, and values of other sequences.
+    private func without(_ relations: [SourceTables.Relation], but wanted: Set<TableName>) -> [String] {
+        let schemas = Set(wanted.map(\.schema))
+        let others = relations.filter { ["r", "m", "S"].contains($0.kind) && !wanted.contains($0.name) }
+        return Set(others.map(\.name.schema)).subtracting(schemas).sorted().map { "--exclude-table-data=\(SQLText.identifier($0)).*" }
+            + others.filter { schemas.contains($0.name.schema) }.map { "--exclude-table-data=\($0.name.sql)" }
     }
 
     private struct Key: Hashable {

@@ -20,10 +20,12 @@ struct MomentRows {
 
     private let connection: PostgresConnection
     private let options: ExtractOptions
+    private let name: String
     private let work: ExtractWork
 
-    init(_ connection: PostgresConnection, options: ExtractOptions, work: ExtractWork) {
-        (self.connection, self.options, self.work) = (connection, options, work)
+    /// - Parameter name: what conditions call the table.
+    init(_ connection: PostgresConnection, options: ExtractOptions, name: String, work: ExtractWork) {
+        (self.connection, self.options, self.name, self.work) = (connection, options, name, work)
     }
 
     /// Throws `.usage` where the condition is to hold for several tables that have nothing to do with each other, and for what has no rows.
@@ -51,9 +53,8 @@ struct MomentRows {
         }
         return try tables.enumerated().map { number, table in
             let only = kinds[table] == "p" ? "" : "ONLY "
-            // Called as the table that was asked for, so that a condition may name it.
             return Part(
-                table: table, from: "\(only)\(table.sql) AS \(SQLText.identifier(first.name))", columns: try columns(table), view: "repo_rows_\(number)")
+                table: table, from: "\(only)\(table.sql) AS \(SQLText.identifier(name))", columns: try columns(table), view: "repo_rows_\(number)")
         }
     }
 
@@ -98,7 +99,7 @@ struct MomentRows {
                 guard options.rows != nil, error.code == .sourceFailed else { throw error }
                 let message = error.message.split(separator: "\(connection.target): ", maxSplits: 1).last.map(String.init) ?? error.message
                 throw RepoError(
-                    .usage, "the server does not understand --where for \(part.table): \(message)",
+                    .usage, "the server does not understand --where: \(message)",
                     advice: "Nothing was changed. It is what stands behind WHERE in a query of the table" + (error.advice.isEmpty ? "." : ": \(error.advice)"))
             }
         }

@@ -51,7 +51,7 @@ public struct LogicalRestore {
         let facts = try ClusterFacts(snapshot.facts, object: "the snapshot")
         guard facts.method == .logical else {
             throw RepoError(
-                .usage, "the snapshot holds a cluster's files and no dumps", advice: "Restore it into a directory with --target.")
+                .usage, "the snapshot holds a cluster's files and no dumps", advice: "Restore it into a directory with --target, or name a moment at which a database of it is wanted: --at, --latest.")
         }
         return facts
     }
@@ -72,7 +72,7 @@ public struct LogicalRestore {
         for (database, entry) in files {
             let name = options.into ?? database
             let exists = existing.contains(name)
-            if exists, try !isEmpty(name, target) {
+            if exists, try !Self.isEmpty(name, target) {
                 throw RepoError(
                     .refused, "the database '\(name)' exists on \(target) and is not empty",
                     advice: "Rename or drop it first, or restore into another one with --into.")
@@ -117,7 +117,7 @@ public struct LogicalRestore {
     }
 
     /// Nothing that a user made stands in it.
-    private func isEmpty(_ name: String, _ target: ConnectionTarget) throws(RepoError) -> Bool {
+    static func isEmpty(_ name: String, _ target: ConnectionTarget) throws(RepoError) -> Bool {
         let connection = try PostgresConnection(target.database(name))
         let answer = try connection.query(
             """

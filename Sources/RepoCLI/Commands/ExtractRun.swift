@@ -1,4 +1,5 @@
 import Ingest
+import PostgresClient
 import PostgresFormats
 import Recovery
 import RepoBase
@@ -10,16 +11,20 @@ struct ExtractRun {
     let repository: OpenRepository
     let arguments: ExtractArguments
     let recovery: RecoveryArguments
-    let options: ExtractOptions
+    /// Nil for a whole database.
+    let options: ExtractOptions?
+    /// --to, --database and --into, for a whole database.
+    let dumps: DumpRestoreArguments
     var isDryRun = false
     var verifies = false
 
     private let started = ContinuousClock.now
 
     init(
-        context: CommandContext, repository: OpenRepository, arguments: ExtractArguments, recovery: RecoveryArguments, options: ExtractOptions,
-        isDryRun: Bool, verifies: Bool
+        context: CommandContext, repository: OpenRepository, arguments: ExtractArguments, recovery: RecoveryArguments, dumps: DumpRestoreArguments,
+        options: ExtractOptions?, isDryRun: Bool, verifies: Bool
     ) {
+        self.dumps = dumps
         (self.context, self.repository, self.arguments, self.recovery, self.options) = (context, repository, arguments, recovery, options)
         (self.isDryRun, self.verifies) = (isDryRun, verifies)
     }
@@ -27,7 +32,9 @@ struct ExtractRun {
     /// - Parameters:
     ///   - snapshot: an id or `latest`.
     ///   - time: --at.
-    func run(snapshot: String?, source: String?, at time: String?) throws -> Int32 {
+    ///
+    /// Returns nil where dumps are meant, and whole databases of them.
+    func run(snapshot: String?, source: String?, at time: String?) throws -> Int32? {
         let catalog = SnapshotCatalog(repository)
         if let snapshot {
             guard source == nil else { throw RepoError(.usage, "a snapshot was named, and --source as well", advice: "Give the one or the other.") }
@@ -39,6 +46,7 @@ struct ExtractRun {
                 }
                 return try dump(entry)
             }
+            guard options != nil || time != nil || recovery.isAsked else { return nil }
             // A snapshot alone means what it holds.
             let target = time == nil && !recovery.isAsked ? .immediate : try recovery.target(time.map { try context.moment($0) })
             return try moment([candidate], target)
@@ -47,18 +55,20 @@ struct ExtractRun {
         let candidates = try entries.compactMap { try ClusterHistory.Candidate($0) }
         let sources = Set(entries.map(\.snapshot.source))
         let newestIsBackup = try entries.last.map { try ClusterHistory.Candidate($0) != nil } ?? false
-        if sources.count == 1, !candidates.isEmpty, recovery.isAsked || time != nil || newestIsBackup {
+        if sources.count == 1, !candidates.isEmpty, recovery.isAsked || time != nil || newestIsBackup && options != nil {
             return try moment(candidates, try recovery.target(time.map { try context.moment($0) }))
         }
         guard !recovery.isAsked || sources.count != 1 else {
             throw RepoError(.notFound, "there is no base backup of source '\(sources.first ?? "")'", advice: "'repo snapshot postgres' makes one.")
         }
+        guard options != nil else { return nil }
         return try dump(SnapshotChoice.find(nil, source: source, at: time, catalog, context))
     }
 
     // MARK: - Dumps
 
-    private func dump(_ entry: SnapshotCatalog.Entry) throws -> Int32 {
+    private func dump(_ entry: SnapshotCatalog.Entry) throws -> Int32? {
+        guard let options else { return nil }
         let work = try ExtractWork()
         let extract = try DumpExtract(
             repository, entry, options: options, work: work, scratch: try LogAccess.absolute(arguments.scratch ?? ThrowawayOptions.defaultScratch))
@@ -90,7 +100,7 @@ struct ExtractRun {
         throwawayOptions.user = arguments.superuser
         let access = try LogAccess(context, systemIdentifier: plan.backup.facts.systemIdentifier)
         let server = try ThrowawayServer(repository, planned, restoreCommand: access.command, options: throwawayOptions)
-        let extract = MomentExtract(server, options: options, work: work)
+        let extract = try Extract(server, self, work)
         try extract.checkTarget()
         var recoveryReport = RecoveryReport(plan, target: throwawayOptions.scratch)
         var result = ExtractResult()
@@ -116,6 +126,35 @@ struct ExtractRun {
             }
         }
         return try report(planned.candidate.entry, result, recoveryReport)
+    }
+
+    /// Tables or a database.
+    private enum Extract {
+        case tables(MomentExtract)
+        case database(DatabaseExtract)
+
+        init(_ server: ThrowawayServer, _ run: ExtractRun, _ work: ExtractWork) throws {
+            if let options = run.options {
+                self = .tables(MomentExtract(server, options: options, work: work))
+            } else {
+                let target = try ConnectionTarget(run.dumps.to ?? "")
+                self = .database(DatabaseExtract(server, to: target, database: run.dumps.databases.first, into: run.dumps.into, work: work))
+            }
+        }
+
+        func checkTarget() throws {
+            switch self {
+            case .tables(let extract): try extract.checkTarget()
+            case .database(let extract): try extract.checkTarget()
+            }
+        }
+
+        func run(_ result: inout ExtractResult, moment: String, note: (String) -> Void) throws {
+            switch self {
+            case .tables(let extract): try extract.run(&result, moment: moment, note: note)
+            case .database(let extract): try extract.run(&result, moment: moment, note: note)
+            }
+        }
     }
 
     /// The moment, for people: "at …".
@@ -145,9 +184,10 @@ struct ExtractRun {
         } else {
             for note in result.notes { context.note(note) }
             if !context.options.quiet {
-                for line in ExtractReport.lines(result, seconds: seconds, isDryRun: isDryRun, appends: options.existing == .append) {
-                    try context.console.print(line)
-                }
+                let lines = options == nil
+                    ? ExtractReport.databaseLines(result, seconds: seconds, isDryRun: isDryRun)
+                    : ExtractReport.lines(result, seconds: seconds, isDryRun: isDryRun, appends: options?.existing == .append)
+                for line in lines { try context.console.print(line) }
             }
         }
         for warning in result.warnings { context.warn(warning) }

@@ -80,10 +80,12 @@ struct RestoreCommand: RepoSubcommand {
         if target.isEmpty == (dumps.to == nil) { throw ValidationError("Give either --target or --to.") }
         guard extract.isAsked else {
             if let detail = extract.details.first { throw ValidationError("\(detail) goes with --table.") }
-            if dumps.to != nil, recovery.isAsked {
-                throw ValidationError("--to restores dumps, or single tables (--table); a cluster is recovered into a directory, --target.")
+            try dumps.requireTarget()
+            guard dumps.to != nil else { return }
+            if let option = recovery.misplacedForTables.first(where: \.1) {
+                throw ValidationError("\(option.0) does not go with --to: a cluster is recovered into a directory, --target.")
             }
-            return try dumps.requireTarget()
+            return
         }
         let misplaced =
             [
@@ -98,15 +100,18 @@ struct RestoreCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        if extract.isAsked {
-            let options = try extract.options(to: dumps.to, file: target, replaces: overwrite == .always, database: dumps.databases.first)
-            let run = ExtractRun(
-                context: context, repository: try context.openRepositoryForReading(), arguments: extract, recovery: recovery, options: options,
-                isDryRun: isDryRun, verifies: verify)
-            return try run.run(snapshot: snapshot, source: source, at: at)
-        }
+        // What is wrong with them shows before the repository is opened.
+        let tables = try extract.isAsked
+            ? extract.options(to: dumps.to, file: target, replaces: overwrite == .always, database: dumps.databases.first) : nil
         let repository = try context.openRepositoryForReading()
-        if dumps.to == nil, let status = try recover(context, repository) { return status }
+        if extract.isAsked || dumps.to != nil {
+            let run = ExtractRun(
+                context: context, repository: repository, arguments: extract, recovery: recovery, dumps: dumps, options: tables, isDryRun: isDryRun,
+                verifies: verify)
+            if let status = try run.run(snapshot: snapshot, source: source, at: at) { return status }
+        } else if let status = try recover(context, repository) {
+            return status
+        }
         let entry = try SnapshotChoice.find(
             snapshot, source: source, at: at, SnapshotCatalog(repository), context)
         if let status = try dumps.run(entry, repository, context) { return status }

@@ -54,10 +54,23 @@ struct ExtractReport: Encodable {
             let counted = table.rowsInTarget == nil ? "" : ", counted again there"
             lines.append("\(isDryRun ? "would restore" : appends ? "added to" : "restored") \(table.table)\(rows)\(counted)")
         }
-        let phases = result.phases.filter { $0.seconds >= 0.0005 }.map { "\($0.name) \(NumberText.seconds($0.seconds))" }.joined(separator: ", ")
         lines.append(
             isDryRun
-                ? "dry run: nothing was changed" : "from database \(TextDisplay.oneLine(result.database)) into \(TextDisplay.oneLine(result.destination)) in \(NumberText.seconds(seconds)): \(phases)")
+                ? "dry run: nothing was changed" : "from database \(TextDisplay.oneLine(result.database)) into \(TextDisplay.oneLine(result.destination)) in \(NumberText.seconds(seconds)): \(phases(result))")
         return lines
+    }
+
+    static func databaseLines(_ result: ExtractResult, seconds: Double, isDryRun: Bool) -> [String] {
+        if isDryRun { return ["dry run: nothing was changed"] }
+        let rows = result.tables.reduce(0) { $0 + ($1.rows ?? 0) }
+        return [
+            "restored database \(TextDisplay.oneLine(result.database)) into \(TextDisplay.oneLine(result.destination)): "
+                + "\(NumberText.grouped(UInt64(result.tables.count))) tables, \(NumberText.grouped(rows)) rows, counted again there",
+            "in \(NumberText.seconds(seconds)): \(phases(result))",
+        ]
+    }
+
+    private static func phases(_ result: ExtractResult) -> String {
+        result.phases.filter { $0.seconds >= 0.0005 }.map { "\($0.name) \(NumberText.seconds($0.seconds))" }.joined(separator: ", ")
     }
 }

@@ -111,7 +111,7 @@ public struct ConnectionTarget: Hashable, Sendable, CustomStringConvertible {
 
     /// A value of a connection string (libpq, 34.1.1.1).
     public static func quoted(_ value: String) -> String {
-        "'" + value.map { $0 == "'" || $0 == "\\" ? "\\\($0)" : "\($0)" }.joined() + "'"
+        "'" + value.replacingScalars { $0 == "'" || $0 == "\\" ? "\\\($0)" : nil } + "'"
     }
 }
 

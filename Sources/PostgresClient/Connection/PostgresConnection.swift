@@ -223,8 +223,8 @@ extension Duration {
 /// SQL's own quoting, for commands that take no parameters.
 public enum SQLText {
     /// `'…'` with quotes doubled; a backslash is plain, as `standard_conforming_strings` and replication commands have it.
-    public static func literal(_ text: String) -> String { "'" + text.map { $0 == "'" ? "''" : "\($0)" }.joined() + "'" }
+    public static func literal(_ text: String) -> String { "'" + text.replacingScalars { $0 == "'" ? "''" : nil } + "'" }
 
     /// `"…"` with quotes doubled.
-    public static func identifier(_ text: String) -> String { "\"" + text.map { $0 == "\"" ? "\"\"" : "\($0)" }.joined() + "\"" }
+    public static func identifier(_ text: String) -> String { "\"" + text.replacingScalars { $0 == "\"" ? "\"\"" : nil } + "\"" }
 }

@@ -1,4 +1,5 @@
 import PostgresFormats
+import RepoBase
 
 /// `recovery_target_action`.
 public enum RecoveryAction: String, Hashable, Sendable, CaseIterable {
@@ -67,7 +68,7 @@ public struct RecoverySettings: Hashable, Sendable {
 
     /// As a value in a configuration file (utils/misc/guc-file.l): quotes doubled, and backslashes, which begin an escape there.
     static func quoted(_ value: String) -> String {
-        "'" + value.replacing("\\", with: "\\\\").replacing("'", with: "''") + "'"
+        "'" + value.replacingScalars { $0 == "\\" ? "\\\\" : $0 == "'" ? "''" : nil } + "'"
     }
 
     /// The file without what an earlier recovery left, and with this one's settings.

@@ -227,6 +227,6 @@ public enum ShellWord {
             (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || "_-./:=@,+".utf8.contains(byte)
         }
         if plain, !text.isEmpty { return text }
-        return "'" + text.replacing("'", with: "'\\''") + "'"
+        return "'" + text.replacingScalars { $0 == "'" ? "'\\''" : nil } + "'"
     }
 }

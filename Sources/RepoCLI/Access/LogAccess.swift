@@ -33,7 +33,7 @@ struct LogAccess {
         }
         words += ["--system-identifier", "\(systemIdentifier)"]
         // Percent signs mean something to PostgreSQL.
-        command = words.map { ShellWord.quoted($0).replacing("%", with: "%%") }.joined(separator: " ") + " %f %p"
+        command = words.map { ShellWord.quoted($0).replacingScalars { $0 == "%" ? "%%" : nil } }.joined(separator: " ") + " %f %p"
         self.variables = variables
     }
 

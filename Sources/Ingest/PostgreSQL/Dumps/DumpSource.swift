@@ -24,13 +24,22 @@ public struct DumpSource {
 
     /// The file of a database; what a file name cannot have is written as in URLs.
     public static func fileName(ofDatabase name: String) -> String {
-        name.replacing("%", with: "%25").replacing("/", with: "%2F") + suffix
+        name.replacingScalars { $0 == "%" ? "%25" : $0 == "/" ? "%2F" : nil } + suffix
     }
 
     /// Nil for other files.
     public static func database(ofFile name: String) -> String? {
         guard name.hasSuffix(suffix) else { return nil }
-        return String(name.dropLast(suffix.count)).replacing("%2F", with: "/").replacing("%25", with: "%")
+        var bytes: [UInt8] = []
+        var rest = name.utf8.dropLast(suffix.utf8.count)
+        // Byte by byte: what follows an escape may combine with it.
+        while let byte = rest.popFirst() {
+            let code = byte == UInt8(ascii: "%") ? rest.prefix(2) : rest.prefix(0)
+            let plain: UInt8? = code.elementsEqual("2F".utf8) ? UInt8(ascii: "/") : code.elementsEqual("25".utf8) ? UInt8(ascii: "%") : nil
+            if plain != nil { rest = rest.dropFirst(2) }
+            bytes.append(plain ?? byte)
+        }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     public func run(_ repository: OpenRepository, onStart: (SnapshotWriter) -> Void = { _ in }) throws -> SourceOutcome {

@@ -75,6 +75,8 @@ public struct DumpEntry: Hashable, Sendable {
     public let tablespace: String
     /// SQL that makes it.
     public let definition: String
+    /// SQL that drops it; empty where nothing has to.
+    public let dropStatement: String
     /// `COPY schema.table (columns) FROM stdin;` for rows; empty for others.
     public let copyStatement: String
     /// Entries that have to be there first, as far as the archive holds them.
@@ -91,7 +93,7 @@ public struct DumpEntry: Hashable, Sendable {
         // pre-data, data, post-data.
         _ = try reader.integer()
         definition = try reader.text() ?? ""
-        _ = try reader.text()  // What drops it.
+        dropStatement = try reader.text() ?? ""
         copyStatement = try reader.text() ?? ""
         schema = try reader.text()
         tablespace = try reader.text() ?? ""
@@ -114,6 +116,7 @@ public struct DumpEntry: Hashable, Sendable {
         copyStatement: String = "", owner: String? = nil, tablespace: String = ""
     ) {
         (self.id, self.kind, self.name, self.schema, self.dependencies, self.definition) = (id, kind, name, schema, dependencies, definition)
+        dropStatement = ""
         (self.hasData, self.copyStatement, self.owner, self.tablespace) = (hasData, copyStatement, owner, tablespace)
     }
 }

@@ -74,7 +74,6 @@ struct ArchiveLoad {
 
     private var arguments: [String] {
         var words: [String] = []
-        if options.existing == .drop { words += ["--clean", "--if-exists"] }
         if options.existing == .append { words.append("--data-only") }
         if !options.withOwners { words += ["--no-owner", "--no-privileges"] }
         return words
@@ -156,6 +155,7 @@ struct ArchiveLoad {
         try TextFile.write(list, prepared.selection.list, owner: owner)
         var command = [prepared.tools.restore, "--no-password", "--use-list=\(list)"] + prepared.arguments
         switch options.destination {
+        case .server where options.existing == .drop: try replace(prepared, command, archive, feed)
         case .server:
             guard let target = prepared.server?.target else { return }
             command += ["--exit-on-error", "--single-transaction", "--dbname=\(target.argumentWithoutPassword)"]
@@ -164,11 +164,48 @@ struct ArchiveLoad {
                 command, environment: prepared.environment, work, advice: "\(target) is as it was: it was one transaction, and was taken back.", feed: feed)
         case .script(let path, let replaces):
             try Script.publish(path, replaces: replaces) { partial in
-                command += ["--file=\(partial)"]
+                let drops = options.existing == .drop ? prepared.selection.drops : ""
+                let body = drops.isEmpty ? partial : "\(scratch)/body.sql"
+                command += ["--file=\(body)"]
                 if let archive { command.append(archive) }
                 try FedProgram.run(command, work, advice: "'\(path)' was not written.", feed: feed)
+                guard !drops.isEmpty else { return }
+                let out = try ScriptFile(partial)
+                defer { out.close() }
+                try out.write(drops)
+                try TextFile.pieces(body) { try out.write($0) }
+                try out.finish()
             }
         }
+    }
+
+    /// Drops what is there and loads, in one transaction of psql, to whose standard input pg_restore writes its SQL. The end of the input is no end of the
+    /// transaction: COMMIT comes from us, when pg_restore has ended well.
+    private func replace(
+        _ prepared: Prepared, _ command: [String], _ archive: String?, _ feed: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws {
+        guard let target = prepared.server?.target else { return }
+        var failure: (any Error)?
+        let advice = "\(target) is as it was: it was one transaction, and was taken back."
+        try FedProgram.run(psql(prepared, target) + ["--file=-"], environment: prepared.environment, work, advice: advice) { program in
+            try program.write("BEGIN;\n" + prepared.selection.drops)
+            do {
+                try FedProgram.run(command + ["--file=\(try program.inputPath)"] + (archive.map { [$0] } ?? []), work, advice: advice, feed: feed)
+            } catch {
+                // psql that gave up is a reason for it, and says more.
+                failure = error
+                throw FedProgram.Hungup()
+            }
+            try program.write("COMMIT;\n")
+        }
+        if let failure { throw failure }
+    }
+
+    private func psql(_ prepared: Prepared, _ target: ConnectionTarget) -> [String] {
+        [
+            "\(prepared.tools.folder)/psql", "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null",
+            "--dbname=\(target.argumentWithoutPassword)",
+        ]
     }
 
     /// Runs a script of psql that is whole in a file: through a pipe, psql would take our own end for the script's, and commit the beginning of it.
@@ -177,10 +214,7 @@ struct ArchiveLoad {
         case .server:
             guard let target = prepared.server?.target else { return }
             try FedProgram.run(
-                [
-                    "\(prepared.tools.folder)/psql", "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--single-transaction",
-                    "--output=/dev/null", "--dbname=\(target.argumentWithoutPassword)", "--file=\(script)",
-                ], environment: prepared.environment, work, advice: "\(target) is as it was: it was one transaction, and was taken back.")
+                psql(prepared, target) + ["--single-transaction", "--file=\(script)"], environment: prepared.environment, work, advice: "\(target) is as it was: it was one transaction, and was taken back.")
         case .script(let path, let replaces):
             try Script.publish(path, replaces: replaces) { partial in
                 let out = try ScriptFile(partial)

@@ -46,6 +46,19 @@ final class FedProgram {
         }
     }
 
+    func write(_ text: String) throws {
+        var text = text
+        try text.withUTF8 { try write(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Where another program of this user writes to the same input, while it is open (proc(5)).
+    var inputPath: String {
+        get throws {
+            guard let input = child.input else { throw Hungup() }
+            return "/proc/\(getpid())/fd/\(input)"
+        }
+    }
+
     /// Runs it to its end on what `feed` writes.
     ///
     /// Throws what `feed` throws, after ending the program: one that has not seen the end of its input has committed nothing. Throws `.failed` with its messages
@@ -55,14 +68,22 @@ final class FedProgram {
         _ command: [String], environment: [String: String] = [:], _ work: ExtractWork, advice: String,
         feed: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void = { _ in }
     ) throws {
+        try run(command, environment: environment, work, advice: advice) { program in
+            try feed { bytes in
+                try work.check()
+                try program.write(bytes)
+            }
+        }
+    }
+
+    static func run(
+        _ command: [String], environment: [String: String] = [:], _ work: ExtractWork, advice: String, with body: (FedProgram) throws -> Void
+    ) throws {
         try work.check()
         let program = try FedProgram(command, environment: environment)
         try work.during({ [child = program.child] in child.terminate() }) {
             do {
-                try feed { bytes in
-                    try work.check()
-                    try program.write(bytes)
-                }
+                try body(program)
             } catch is Hungup {
             } catch {
                 program.child.kill()

@@ -110,7 +110,10 @@ struct MomentRows {
     func write(_ parts: [Part], to path: String, around archive: (path: String, prepared: ArchiveLoad.Prepared, folder: String)?) throws -> [UInt64] {
         let out = try ScriptFile(path)
         defer { out.close() }
-        if let archive { try section("pre-data", archive, out, isFirst: true) }
+        if let archive {
+            if options.existing == .drop { try out.write(archive.prepared.selection.drops) }
+            try section("pre-data", archive, out)
+        }
         try out.write(
             """
             SET client_encoding = 'UTF8';
@@ -135,24 +138,22 @@ struct MomentRows {
             try out.write("\\.\n")
         }
         if let archive {
-            try section("data", archive, out, isFirst: false)
-            try section("post-data", archive, out, isFirst: false)
-            if archive.prepared.selection.parts.late != nil { try section(nil, archive, out, isFirst: false) }
+            try section("data", archive, out)
+            try section("post-data", archive, out)
+            if archive.prepared.selection.parts.late != nil { try section(nil, archive, out) }
         }
         try out.finish()
         return counts
     }
 
     /// - Parameter name: nil for what comes last.
-    private func section(_ name: String?, _ archive: (path: String, prepared: ArchiveLoad.Prepared, folder: String), _ out: ScriptFile, isFirst: Bool) throws {
+    private func section(_ name: String?, _ archive: (path: String, prepared: ArchiveLoad.Prepared, folder: String), _ out: ScriptFile) throws {
         let list = "\(archive.folder)/entries.list"
         let part = "\(archive.folder)/section.sql"
         let parts = archive.prepared.selection.parts
         try TextFile.write(list, name == nil ? parts.late ?? "" : parts.early, owner: .own)
-        // What is dropped is dropped once, before everything.
-        let arguments = archive.prepared.arguments.filter { isFirst || !["--clean", "--if-exists"].contains($0) }
         try FedProgram.run(
-            [archive.prepared.tools.restore, "--use-list=\(list)", "--file=\(part)"] + (name.map { ["--section=\($0)"] } ?? []) + arguments + [archive.path], work,
+            [archive.prepared.tools.restore, "--use-list=\(list)", "--file=\(part)"] + (name.map { ["--section=\($0)"] } ?? []) + archive.prepared.arguments + [archive.path], work,
             advice: "Nothing was changed.")
         try TextFile.pieces(part) { try out.write($0) }
         unlink(part)

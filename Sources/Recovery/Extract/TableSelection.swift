@@ -181,6 +181,19 @@ public struct TableSelection: Sendable {
         return Set(entries.compactMap(\.schema)).subtracting(made).sorted()
     }
 
+    /// SQL that drops what would be made, where it is there: all tables at once, since partitions, their indexes and foreign keys among them go together only
+    /// (pg_restore's own way, one after the other, fails at constraints of partitions).
+    var drops: String {
+        func statement(_ kind: String) -> String {
+            let names = entries.filter { $0.kind == kind && $0.schema != nil }.map { TableName($0).sql }
+            return names.isEmpty ? "" : "DROP \(kind) IF EXISTS \(names.joined(separator: ", "));\n"
+        }
+        let others = entries.reversed().filter { ["TYPE", "DOMAIN", "FUNCTION", "PROCEDURE", "AGGREGATE", "COLLATION"].contains($0.kind) }
+        return ["MATERIALIZED VIEW", "VIEW", "TABLE", "FOREIGN TABLE", "SEQUENCE"].map(statement).joined()
+            + others.filter { $0.dropStatement.hasPrefix("DROP \($0.kind) ") }
+            .map { "DROP \($0.kind) IF EXISTS" + $0.dropStatement.dropFirst("DROP \($0.kind)".count) }.joined()
+    }
+
     // MARK: - Leaving out
 
     /// The partitions that would be attached to tables which do not come along, and these tables.

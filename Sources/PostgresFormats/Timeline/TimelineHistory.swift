@@ -7,7 +7,7 @@ public import RepoBase
 public struct TimelineHistory: Hashable, Sendable {
     public struct Ancestor: Hashable, Sendable {
         public var timeline: UInt32
-        /// The first position that is no longer this timeline's.
+        /// Where it was left, as the file says. An ancestor of a later line may have been left earlier: see `spans`.
         public var end: LogSequenceNumber
         public var reason: String
 
@@ -17,26 +17,31 @@ public struct TimelineHistory: Hashable, Sendable {
     }
 
     public let timeline: UInt32
-    /// Ascending, the oldest first.
+    /// As the file lists them: timelines ascend.
     public let ancestors: [Ancestor]
+    /// The first position that is no longer each ancestor's: its own end, or where a later one was left, if that comes first. Ascending.
+    private let ends: [LogSequenceNumber]
 
     /// A timeline that nothing came before.
     public init(first timeline: UInt32 = 1) {
         self.timeline = timeline
         ancestors = []
+        ends = []
     }
 
-    /// Nil where timelines do not ascend to `timeline`, or ends descend.
+    /// Nil where timelines do not ascend to `timeline`.
     public init?(timeline: UInt32, ancestors: [Ancestor]) {
         guard timeline > 0, Self.fault(ancestors, of: timeline) == nil else { return nil }
         self.timeline = timeline
         self.ancestors = ancestors
+        ends = Self.effectiveEnds(ancestors)
     }
 
     /// Reads a history file as PostgreSQL does: empty lines and lines that begin with a `#` do not count, nor does what follows the position.
     ///
     /// Throws `.damaged`, naming `object`, for what PostgreSQL refuses, and for what it would misread: a last line that does not end may have
-    /// lost digits, and ends that descend belong to no history.
+    /// lost digits. Ends may descend: a server that is told to follow timeline 2 and stops before that began writes
+    /// that it left 2 there, on timeline 1's log (`writeTimeLineHistory` with `recoveryTargetTLI`, access/transam/xlog.c).
     public init(_ bytes: [UInt8], timeline: UInt32, object: String) throws(RepoError) {
         guard timeline > 0 else { throw .damagedLog(object, "a timeline cannot be 0") }
         guard bytes.count <= Self.sizeLimit else { throw .damagedLog(object, "it has \(bytes.count) bytes, too many for a history") }
@@ -55,6 +60,7 @@ public struct TimelineHistory: Hashable, Sendable {
         if let fault = Self.fault(ancestors, of: timeline) { throw .damagedLog(object, fault) }
         self.timeline = timeline
         self.ancestors = ancestors
+        ends = Self.effectiveEnds(ancestors)
     }
 
     /// Hundreds of promotions; real ones have a line of a hundred bytes for each.
@@ -66,13 +72,18 @@ public struct TimelineHistory: Hashable, Sendable {
             if let last, ancestor.timeline <= last.timeline {
                 return "timeline \(ancestor.timeline) follows timeline \(last.timeline), and they must ascend"
             }
-            if let last, ancestor.end < last.end {
-                return "timeline \(ancestor.timeline) ends at \(ancestor.end), before it began at \(last.end)"
-            }
             last = ancestor
         }
         if let last, last.timeline >= timeline { return "it names timeline \(last.timeline) as an ancestor of timeline \(timeline)" }
         return nil
+    }
+
+    /// Each timeline's end, or that of a newer one where it lies before: PostgreSQL looks for the newest timeline that had begun at a position
+    /// (`tliOfPointInHistory`), which gives the same answers.
+    private static func effectiveEnds(_ ancestors: [Ancestor]) -> [LogSequenceNumber] {
+        var ends = ancestors.map(\.end)
+        for index in ends.indices.dropLast().reversed() { ends[index] = min(ends[index], ends[index + 1]) }
+        return ends
     }
 
     /// The file's content, as PostgreSQL writes it (`writeTimeLineHistory`), but for the empty lines it puts between.
@@ -80,14 +91,14 @@ public struct TimelineHistory: Hashable, Sendable {
         ancestors.map { "\($0.timeline)\t\($0.end)\t\($0.reason)\n" }.joined()
     }
 
-    /// The timelines of this history with the positions they hold, the oldest first; the last has no end. A timeline that was left where it
-    /// began holds nothing.
+    /// The timelines of this history with the positions they hold, the oldest first and ascending; the last has no end. A timeline that was
+    /// left where it began, or before, holds nothing.
     public var spans: [Span] {
         var begin = LogSequenceNumber.invalid
         var result: [Span] = []
-        for ancestor in ancestors {
-            result.append(Span(timeline: ancestor.timeline, begin: begin, end: ancestor.end))
-            begin = ancestor.end
+        for (ancestor, end) in zip(ancestors, ends) {
+            result.append(Span(timeline: ancestor.timeline, begin: begin, end: end))
+            begin = end
         }
         result.append(Span(timeline: timeline, begin: begin, end: nil))
         return result
@@ -102,18 +113,19 @@ public struct TimelineHistory: Hashable, Sendable {
 
     /// The timeline that holds the byte at `position` (`tliOfPointInHistory`).
     public func timeline(holding position: LogSequenceNumber) -> UInt32 {
-        ancestors.first { position < $0.end }?.timeline ?? timeline
+        ends.firstIndex { position < $0 }.map { ancestors[$0].timeline } ?? timeline
     }
 
-    /// Where `ancestor` was left (`tliSwitchPoint`); nil for the history's own timeline and for one that is not in it.
-    public func end(of ancestor: UInt32) -> LogSequenceNumber? { ancestors.first { $0.timeline == ancestor }?.end }
+    /// The first position that is no longer `ancestor`'s (`tliSwitchPoint`, but for ends that descend); nil for the history's own timeline and
+    /// for one that is not in it.
+    public func end(of ancestor: UInt32) -> LogSequenceNumber? { ancestors.firstIndex { $0.timeline == ancestor }.map { ends[$0] } }
 
     public func contains(_ other: UInt32) -> Bool { other == timeline || ancestors.contains { $0.timeline == other } }
 
     /// Whether a cluster that is on timeline `other` with all of the log before `position` replayed can follow this history: that timeline is
     /// part of it, and was not left before that position (the check of `StartupXLOG` and `rescanLatestTimeLine`).
     public func leads(from other: UInt32, at position: LogSequenceNumber) -> Bool {
-        if other == timeline { return ancestors.last.map { position >= $0.end } ?? true }
+        if other == timeline { return ends.last.map { position >= $0 } ?? true }
         guard let end = end(of: other) else { return false }
         return position <= end
     }
@@ -124,9 +136,8 @@ public struct TimelineHistory: Hashable, Sendable {
     /// Source: `XLogFileReadAnyTLI`, access/transam/xlogrecovery.c: a timeline serves the segment in which it begins, and later ones.
     public func segment(holding position: LogSequenceNumber, size: WALSegmentSize) -> WALSegment {
         let number = position.value / UInt64(size.bytes)
-        let newest = ancestors.last { $0.end.value / UInt64(size.bytes) <= number }
-        // The timeline that `newest` was left for.
-        let index = newest.flatMap { ancestors.firstIndex(of: $0) }.map { $0 + 1 } ?? 0
+        // The one behind the newest that was left by then.
+        let index = ends.lastIndex { $0.value / UInt64(size.bytes) <= number }.map { $0 + 1 } ?? 0
         return WALSegment(timeline: index < ancestors.count ? ancestors[index].timeline : timeline, number: number)
     }
 }

@@ -52,6 +52,9 @@ struct CheckCommand: RepoSubcommand {
             try context.console.print(JSONOutput.pretty(CheckResult(report)))
         } else {
             for damage in report.errors { try show(damage, context.console) }
+            if report.errors.contains(where: { $0.kind == .log && $0.problem.hasPrefix("it is missing") == false }) {
+                context.note("'repo repair wal' moves damaged files of the log aside, so that they can be pushed again.")
+            }
             if !report.unindexedPacks.isEmpty {
                 context.note("\(report.unindexedPacks.count) packs are not in the index: \(Self.origin(of: report))")
             }

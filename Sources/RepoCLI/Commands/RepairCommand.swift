@@ -12,8 +12,9 @@ struct RepairCommand: ParsableCommand {
               repo repair index       when index segments are damaged or missing
               repo repair packs       when packs are: what still reads is salvaged
               repo repair snapshots   makes snapshots without what is lost
+              repo repair wal         moves damaged files of the log aside, so that they can be pushed again
             """,
-        subcommands: [RepairIndexCommand.self, RepairPacksCommand.self, RepairSnapshotsCommand.self])
+        subcommands: [RepairIndexCommand.self, RepairPacksCommand.self, RepairSnapshotsCommand.self, RepairWALCommand.self])
 }
 
 struct RepairIndexCommand: RepoSubcommand {

@@ -64,7 +64,7 @@ public struct Damage: Hashable, Sendable {
 
 extension RepoError {
     /// The message without the name of its object, where it begins with it.
-    func reason(about object: String) -> String {
+    public func reason(about object: String) -> String {
         let opening = "\(object) is damaged: "
         return message.hasPrefix(opening) ? String(message.dropFirst(opening.count)) : message
     }

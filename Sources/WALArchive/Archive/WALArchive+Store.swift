@@ -91,6 +91,10 @@ extension WALArchive {
             } catch let error as RepoError where error.code == .notFound {
                 isMissing = true  // A prune took it since.
                 continue
+            } catch let error as RepoError where error.code == .damaged {
+                throw RepoError(
+                    error.code, error.message,
+                    advice: "It stands in the way of this file. 'repo repair wal \(holder.name)' moves it aside; then this can be archived.")
             }
             for name in names {
                 let there = reader.description.files[try reader.place(of: name)]

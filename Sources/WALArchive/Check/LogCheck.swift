@@ -121,58 +121,38 @@ public struct LogCheck: Sendable {
     private func look(
         at object: StoredObject, _ system: UInt64, _ backups: [BaseBackup], readsData: Bool, _ found: Monitor<Found>
     ) throws {
-        func add(_ problem: String, _ name: WALObjectName?, _ size: WALSegmentSize?) {
+        func add(_ problem: String, _ name: WALObjectName?) {
             var damage = Damage(object: "\(object.key)", kind: .log, problem: problem)
-            damage.snapshots = name.map { hurt(by: $0, size, backups) } ?? []
+            damage.snapshots = name.map { Self.hurt(by: $0, backups) } ?? []
             let done = damage
             found.withLock { $0.errors.append(done) }
         }
         guard let (owner, name) = WALObjectName.parse(object.key), owner == system else {
-            return add("it is no object of the log", nil, nil)
+            return add("it is no object of the log", nil)
         }
-        let size = backups.last?.facts.segmentSize
         do {
             let reader = try archive.open(name, system: system)
-            if reader.length != object.size { return add("it has \(object.size) bytes instead of \(reader.length)", name, size) }
-            if let flaw = Self.flaw(of: reader.description, name) { return add(flaw, name, size) }
+            try reader.verify(name, size: object.size)
             for file in reader.description.files where !name.isReceived {
                 let other: String? = found.withLock { found in
                     let known = found.identities.updateValue((file.identity, "\(object.key)"), forKey: file.name)
                     return known.flatMap { $0.identity == file.identity ? nil : $0.object }
                 }
-                if let other { add("\(file.name) has other content in it than in \(other)", name, size) }
+                if let other { add("\(file.name) has other content in it than in \(other)", name) }
             }
-            _ = try reader.facts()
             guard readsData else { return }
-            for number in reader.description.files.indices { _ = try reader.content(of: number, threads: 1) }
+            try reader.verifyContent()
             found.withLock { $0.bytesRead += object.size }
             progress.update { $0.bytesRead += object.size }
         } catch let error as RepoError where error.code == .damaged {
-            let opening = "\(object.key) is damaged: "
-            add(error.message.hasPrefix(opening) ? String(error.message.dropFirst(opening.count)) : error.message, name, size)
+            add(error.reason(about: "\(object.key)"), name)
         } catch let error as RepoError where error.code == .notFound {
             return  // A prune took it since it was listed.
         }
     }
 
-    /// Whether the object holds other files than its name promises.
-    static func flaw(of description: WALObjectDescription, _ name: WALObjectName) -> String? {
-        let names = description.files.map(\.name)
-        switch name {
-        case .file(let file):
-            return names == [file.name] ? nil : "it holds \(names.joined(separator: ", "))"
-        case .received(let segment, let length):
-            return names == [segment] && description.files[0].length == Int(length) ? nil : "it holds \(names.joined(separator: ", "))"
-        case .batch(let first, let last):
-            guard let size = description.segmentSize, let from = WALSegment(name: first, size: size), let to = WALSegment(name: last, size: size)
-            else { return "it does not tell its segment size" }
-            let expected = (from.number...to.number).map { WALSegment(timeline: from.timeline, number: $0).name(size) }
-            return names == expected ? nil : "it holds \(names.joined(separator: ", "))"
-        }
-    }
-
     /// The backups whose own log, from start to stop, is in the object.
-    private func hurt(by name: WALObjectName, _ size: WALSegmentSize?, _ backups: [BaseBackup]) -> [ObjectID] {
+    static func hurt(by name: WALObjectName, _ backups: [BaseBackup]) -> [ObjectID] {
         guard let first = name.segment else { return [] }
         var last = first
         if case .batch(_, let end) = name { last = end }

@@ -60,6 +60,32 @@ struct TimelineHistoryTests {
         #expect(twice.segment(holding: LogSequenceNumber("0/3000000")!, size: size).timeline == 3)
     }
 
+    /// `tliOfPointInHistory` of access/transam/timeline.c, word for word: the newest first, each from where the one before it was left.
+    private func postgresHolder(_ history: TimelineHistory, _ position: LogSequenceNumber) -> UInt32 {
+        let begins = [LogSequenceNumber.invalid] + history.ancestors.map(\.end)
+        let entries = zip(history.ancestors.map(\.timeline) + [history.timeline], zip(begins, history.ancestors.map(\.end) + [.invalid]))
+        for (timeline, (begin, end)) in entries.reversed()
+        where (begin == .invalid || begin <= position) && (end == .invalid || position < end) { return timeline }
+        Issue.record("nobody holds \(position)")
+        return 0
+    }
+
+    @Test("a timeline that was left before it began holds nothing, and those around it what PostgreSQL finds there")
+    func descending() throws {
+        // Told to follow 2, which began at 0/50, a server stopped at 0/40; later 3 was left at 0/90, and 4 at 0/60.
+        let history = try history("1\t0/50\tx\n2\t0/40\ty\n3\t0/90\tz\n4\t0/60\tz\n", 5)
+        #expect(history.spans.map(\.begin.value) == [0, 0x40, 0x40, 0x60, 0x60])
+        #expect(history.spans.map(\.end?.value) == [0x40, 0x40, 0x60, 0x60, nil])
+        for value in UInt64(0)..<0xA0 {
+            let position = LogSequenceNumber(value)
+            #expect(history.timeline(holding: position) == postgresHolder(history, position), "\(position)")
+        }
+        #expect(history.leads(from: 1, at: LogSequenceNumber(0x40)) && !history.leads(from: 1, at: LogSequenceNumber(0x48)))
+        #expect(!history.leads(from: 2, at: LogSequenceNumber(0x58)) && history.leads(from: 3, at: LogSequenceNumber(0x60)))
+        #expect(history.end(of: 1)?.value == 0x40 && history.end(of: 3)?.value == 0x60)
+        #expect(try self.history(history.text, 5) == history)
+    }
+
     @Test("comments, blanks and words in any encoding do not count")
     func leniency() throws {
         #expect(try history("# a comment\n \n  1 0/10 why\n", 2).ancestors.map(\.timeline) == [1])
@@ -72,7 +98,7 @@ struct TimelineHistoryTests {
         "what is no history is refused",
         arguments: [
             "x\t0/10\ty\n", "1\n", "1\t\n", "1\t10\ty\n", "1\t0/10", "2\t0/10\tx\n1\t0/20\ty\n", "1\t0/10\tx\n1\t0/20\ty\n", "9\t0/10\tx\n",
-            "1\t0/20\tx\n2\t0/10\ty\n", "0\t0/10\tx\n", "-1\t0/10\tx\n", "99999999999\t0/10\tx\n",
+            "0\t0/10\tx\n", "-1\t0/10\tx\n", "99999999999\t0/10\tx\n",
         ])
     func refused(text: String) { #expect(throws: RepoError.self) { try history(text, 9) } }
 }

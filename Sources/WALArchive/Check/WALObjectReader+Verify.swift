@@ -1,0 +1,35 @@
+import PostgresFormats
+import RepoBase
+
+extension WALObjectReader {
+    /// That the object is as long as it says, holds what its name promises, and that its facts open; its content is not read. Throws `.damaged`.
+    ///
+    /// - Parameter size: bytes that the store tells.
+    func verify(_ name: WALObjectName, size: UInt64) throws(RepoError) {
+        let object = "\(description.key)"
+        guard length == size else { throw .damaged(object, "it has \(size) bytes instead of \(length)") }
+        if let flaw = Self.flaw(of: description, name) { throw .damaged(object, flaw) }
+        _ = try facts()
+    }
+
+    /// That every file's content opens and has its identity. Throws `.damaged`.
+    func verifyContent() throws {
+        for number in description.files.indices { _ = try content(of: number, threads: 1) }
+    }
+
+    /// Whether the object holds other files than its name promises.
+    static func flaw(of description: WALObjectDescription, _ name: WALObjectName) -> String? {
+        let names = description.files.map(\.name)
+        switch name {
+        case .file(let file):
+            return names == [file.name] ? nil : "it holds \(names.joined(separator: ", "))"
+        case .received(let segment, let length):
+            return names == [segment] && description.files[0].length == Int(length) ? nil : "it holds \(names.joined(separator: ", "))"
+        case .batch(let first, let last):
+            guard let size = description.segmentSize, let from = WALSegment(name: first, size: size), let to = WALSegment(name: last, size: size)
+            else { return "it does not tell its segment size" }
+            let expected = (from.number...to.number).map { WALSegment(timeline: from.timeline, number: $0).name(size) }
+            return names == expected ? nil : "it holds \(names.joined(separator: ", "))"
+        }
+    }
+}

@@ -13,7 +13,7 @@ struct WALRecord {
     var previous: LogSequenceNumber
     var info: UInt8
     var resourceManager: UInt8
-    /// The whole record, header first; of one that crosses pages and whose kind `hasNews` does not name, at least its first 128 bytes.
+    /// The whole record, header first; of one that crosses pages and whose kind `isGathered` does not name, at least its first 128 bytes.
     var bytes: UnsafeRawBufferPointer
 
     @inline(__always)
@@ -28,9 +28,10 @@ struct WALRecord {
         resourceManager = bytes.u8(17)
     }
 
-    /// `RM_XLOG_ID` and `RM_XACT_ID` (access/rmgrlist.h).
+    /// `RM_XLOG_ID`, `RM_XACT_ID` and `RM_TBLSPC_ID` (access/rmgrlist.h).
     static let xlogManager: UInt8 = 0
     static let transactionManager: UInt8 = 1
+    static let tablespaceManager: UInt8 = 5
 
     /// `XLR_RMGR_INFO_MASK`.
     @inline(__always) static func kind(_ info: UInt8) -> UInt8 { info & 0xF0 }
@@ -42,6 +43,8 @@ struct WALRecord {
     static let restorePoint: UInt8 = 0x70
     static let fullPageWritesChange: UInt8 = 0x80
     static let endOfRecovery: UInt8 = 0x90
+    /// Of the tablespaces' manager (commands/tablespace.h).
+    static let createTablespace: UInt8 = 0x00
 
     /// Whether the record is of a kind whose content anybody here reads.
     @inline(__always)
@@ -55,6 +58,20 @@ struct WALRecord {
     }
 
     @inline(__always) var hasNews: Bool { Self.hasNews(resourceManager: resourceManager, info: info) }
+
+    /// Whether it is of a kind that `WALHindrance` reads.
+    @inline(__always)
+    static func isHindrance(resourceManager: UInt8, info: UInt8) -> Bool {
+        resourceManager == tablespaceManager ? kind(info) == createTablespace : resourceManager == xlogManager && kind(info) == parameterChange
+    }
+
+    @inline(__always) var isHindrance: Bool { Self.isHindrance(resourceManager: resourceManager, info: info) }
+
+    /// Whether all of it is kept where it stands across pages.
+    @inline(__always)
+    static func isGathered(resourceManager: UInt8, info: UInt8) -> Bool {
+        hasNews(resourceManager: resourceManager, info: info) || isHindrance(resourceManager: resourceManager, info: info)
+    }
 
     @inline(__always)
     var isSwitch: Bool { resourceManager == Self.xlogManager && Self.kind(info) == Self.switchSegment }

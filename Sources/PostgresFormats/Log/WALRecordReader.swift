@@ -195,7 +195,7 @@ struct WALRecordReader {
         if record.position != nil {
             let headerEnd = WALRecord.headerSize
             if record.got < headerEnd, scratch.count >= headerEnd {
-                record.isGathered = WALRecord.hasNews(resourceManager: scratch[17], info: scratch[16])
+                record.isGathered = WALRecord.isGathered(resourceManager: scratch[17], info: scratch[16])
             }
             let body = min(count, max(0, headerEnd - record.got))
             if body < count {

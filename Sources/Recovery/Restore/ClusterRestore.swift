@@ -16,6 +16,7 @@ public final class ClusterRestore: Sendable {
     private let options: ClusterRestoreOptions
     private let restorers = Monitor<[Restorer]>([])
     private let checkSeconds = Monitor(0.0)
+    private let demands = Monitor(ReplayDemands())
     private let logProgress = Monitor<(done: Int, total: Int)>((0, 0))
 
     /// - Parameter root: the tree of the plan's snapshot.
@@ -56,7 +57,7 @@ public final class ClusterRestore: Sendable {
         let clock = ContinuousClock()
         let started = clock.now
         defer { checkSeconds.withLock { $0 = (clock.now - started) / .seconds(1) } }
-        _ = try ClusterTarget(options, plan.backup.facts)
+        let target = try ClusterTarget(options, plan.backup.facts)
         var dry = RestoreOptions()
         dry.isDryRun = true
         dry.overwrite = .always
@@ -70,10 +71,12 @@ public final class ClusterRestore: Sendable {
                 advice: "Nothing was touched. An older base backup may reach the same moment: name it, as in 'repo restore SNAP --at …'.")
         }
         guard let log, options.verifiesLog else { return }
-        try NeededLogCheck(log).run(plan.segments) { [logProgress, options] done, total in
+        let met = try NeededLogCheck(log).run(plan) { [logProgress, options] done, total in
             logProgress.withLock { $0 = (done, total) }
             try options.check()
         }
+        let found = try ReplayDemands(met, target, options, plan.backup.facts)
+        demands.withLock { $0 = found }
     }
 
     /// Restores. `check` comes first; it is called here where the caller has not.
@@ -182,7 +185,7 @@ public final class ClusterRestore: Sendable {
     }
 
     /// As `mkdir -p`, so that the server's user can pass through.
-    private static func makeParents(of path: String) throws(RepoError) {
+    static func makeParents(of path: String) throws(RepoError) {
         var part = ""
         for name in path.split(separator: "/").dropLast() {
             part += "/\(name)"
@@ -217,10 +220,13 @@ public final class ClusterRestore: Sendable {
     // MARK: - Settings
 
     private func configure(_ target: ClusterTarget, _ result: ClusterRestoreResult) throws {
-        let settings = RecoverySettings(
+        let demands = demands.withLock { $0 }
+        var settings = RecoverySettings(
             restoreCommand: options.restoreCommand, stop: plan.stop, timeline: plan.timeline, action: options.action,
             keepsArchiving: options.keepsArchiving)
+        settings.limits = demands.settings
         let owner = try FileOwner(of: target.data.path + "/PG_VERSION")
+        try demands.makeFolders(owner)
         let file = target.data.path + "/postgresql.auto.conf"
         try TextFile.write(file, settings.applied(to: TextFile.read(file) ?? ""), owner: owner)
         try TextFile.write(target.data.path + "/recovery.signal", "", owner: owner)

@@ -73,7 +73,7 @@ struct ClusterTarget {
         self.tablespaces = tablespaces
     }
 
-    private static func folder(_ path: String, _ what: String) throws(RepoError) -> Folder {
+    static func folder(_ path: String, _ what: String) throws(RepoError) -> Folder {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         guard path.hasPrefix("/"), path != "/", !path.contains("\n"), !path.contains("\0") else {

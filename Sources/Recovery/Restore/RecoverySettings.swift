@@ -19,6 +19,8 @@ public struct RecoverySettings: Hashable, Sendable {
     public var action: RecoveryAction
     /// Leaves `archive_mode` as the cluster has it.
     public var keepsArchiving: Bool
+    /// What the log needs more of than the base backup had, as the server had it by then.
+    public var limits: [String: UInt32] = [:]
 
     public init(restoreCommand: String, stop: RecoveryStop, timeline: UInt32, action: RecoveryAction, keepsArchiving: Bool) {
         self.restoreCommand = restoreCommand
@@ -56,6 +58,7 @@ public struct RecoverySettings: Hashable, Sendable {
         targets += [("recovery_min_apply_delay", "0"), ("archive_cleanup_command", ""), ("recovery_end_command", "")]
         values += targets
         if !keepsArchiving { values.append(("archive_mode", "off")) }
+        values += limits.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
         return values
     }
 

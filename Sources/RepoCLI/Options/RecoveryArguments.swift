@@ -47,7 +47,7 @@ struct RecoveryArguments: ParsableArguments {
     @Flag(help: "Start the server and wait until it has recovered.") var start = false
     @Option(help: ArgumentHelp("Where pg_ctl is, for --start.", valueName: "folder")) var postgresBin: String?
     @Option(parsing: .unconditional, help: ArgumentHelp("Handed to the server by --start, as in '-p 5433'.", valueName: "options")) var serverOptions: String?
-    @Flag(help: "Do not read the needed log beforehand; a damaged segment then shows only when the server gets there.")
+    @Flag(help: "Do not read the needed log beforehand; damage, and tablespaces that replay makes where others are, then show only when the server gets there.")
     var skipLogCheck = false
 
     /// Whether a recovery was asked for, and not just files.

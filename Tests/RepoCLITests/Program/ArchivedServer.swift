@@ -63,4 +63,32 @@ final class ArchivedServer {
         try PostgresServer.run(["/usr/bin/touch", data + "/recovery.signal"])
         return restored
     }
+
+    /// Restores by the program, as the server's user; its exit status, and what it said.
+    ///
+    /// - Parameter repository: another than the server's own.
+    func restore(_ arguments: String, into cluster: RecoveredCluster, repository: String? = nil) throws -> (status: Int, output: String) {
+        let text = try PostgresServer.run(
+            [
+                "/bin/sh", "-c",
+                "export REPO_CONFIG=/dev/null REPO_URL=\(repository ?? folder.repository) REPO_KEY_FILE=\(folder.path)/machine.key "
+                    + "REPO_CACHE_DIR=\(folder.path)/cache; \(program) restore --target \(cluster.data) "
+                    + "--server-options '\(cluster.serverOptions)' --json \(arguments) 2>&1; echo \"status $?\"",
+            ])
+        let lines = text.split(separator: "\n")
+        let status = Int(lines.last?.dropFirst("status ".count) ?? "") ?? -1
+        if status == 0, arguments.contains("--start") { cluster.adopt(running: !arguments.contains("--action shutdown")) }
+        return (status, lines.dropLast().joined(separator: "\n"))
+    }
+
+    /// The program's exit status beside what it said.
+    func outcome(_ arguments: String, in directory: String? = nil) throws -> (status: Int, output: String) {
+        let lines = try run("\(arguments) 2>&1; echo \"status $?\"", in: directory).split(separator: "\n")
+        return (Int(lines.last?.dropFirst("status ".count) ?? "") ?? -1, lines.dropLast().joined(separator: "\n"))
+    }
+
+    /// A base backup of it, or of another server.
+    func snapshot(_ server: PostgresServer? = nil, options: String = "") throws {
+        try run("snapshot postgres --dsn '\((server ?? self.server).connectionString)' --name main-db --quiet \(options)")
+    }
 }

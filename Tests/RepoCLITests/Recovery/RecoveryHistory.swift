@@ -142,17 +142,7 @@ final class RecoveryHistory: @unchecked Sendable {
     ///
     /// - Parameter repository: another than the history's own.
     func restore(_ arguments: String, into cluster: RecoveredCluster, repository: String? = nil) throws -> (status: Int, output: String) {
-        let text = try PostgresServer.run(
-            [
-                "/bin/sh", "-c",
-                "export REPO_CONFIG=/dev/null REPO_URL=\(repository ?? archived.folder.repository) REPO_KEY_FILE=\(archived.folder.path)/machine.key "
-                    + "REPO_CACHE_DIR=\(archived.folder.path)/cache; \(archived.program) restore --target \(cluster.data) "
-                    + "--server-options '\(cluster.serverOptions)' --json \(arguments) 2>&1; echo \"status $?\"",
-            ])
-        let lines = text.split(separator: "\n")
-        let status = Int(lines.last?.dropFirst("status ".count) ?? "") ?? -1
-        if status == 0, arguments.contains("--start") { cluster.adopt(running: true) }
-        return (status, lines.dropLast().joined(separator: "\n"))
+        try archived.restore(arguments, into: cluster, repository: repository)
     }
 
     /// A copy of the repository to spoil.

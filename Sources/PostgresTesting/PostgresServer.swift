@@ -20,6 +20,8 @@ public final class PostgresServer {
     /// What libpq needs to reach it, as the superuser `postgres`.
     public var connectionString: String { "host=\(folder) user=postgres dbname=postgres" }
     public private(set) var isRunning = false
+    /// Variables that it is started with: `["NAME=value"]`.
+    public var environment: [String] = []
 
     /// - Parameters:
     ///   - initdb: further arguments, as `["--wal-segsize=1"]` or `["--data-checksums"]`.
@@ -68,7 +70,8 @@ public final class PostgresServer {
 
     public func start(wait: Bool = true) throws {
         try Self.run(
-            [Self.binaries + "/pg_ctl", "-D", data, "-l", folder + "/log", wait ? "-w" : "-W", "-t", "60", "start"])
+            (environment.isEmpty ? [] : ["/usr/bin/env"] + environment)
+                + [Self.binaries + "/pg_ctl", "-D", data, "-l", folder + "/log", wait ? "-w" : "-W", "-t", "60", "start"])
         isRunning = true
     }
 

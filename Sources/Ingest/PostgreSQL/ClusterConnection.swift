@@ -58,6 +58,15 @@ public final class ClusterConnection {
         "server_encoding", "TimeZone", "log_timezone",
     ]
 
+    /// The history of the timeline that the server is on, as its file holds it; nil for timeline 1, which has none. Throws what the server answers, and
+    /// `.damaged` for what is none.
+    public func history() throws(RepoError) -> (name: String, content: [UInt8])? {
+        guard identity.timeline > 1 else { return nil }
+        let history = try replication.timelineHistory(identity.timeline)
+        _ = try TimelineHistory(history.content, timeline: identity.timeline, object: history.name)
+        return history
+    }
+
     /// `cluster_name`, or `postgres` where there is none.
     public var name: String { settings["cluster_name"].flatMap { $0.isEmpty ? nil : $0 } ?? "postgres" }
 

@@ -63,6 +63,10 @@ public enum WALHindrance: Hashable, Sendable {
             found = visitor.found
         }
 
+        init(version: WALVersion, open: WALFacts.OpenRecord?, continuation: WALFacts.Continuation?) {
+            (self.version, self.open, self.continuation) = (version, open, continuation)
+        }
+
         /// The record that begins in this segment and ends in the next, where it is of a kind that counts.
         func crossing(_ next: Part) -> WALHindrance? {
             guard let open, open.head.count >= WALRecord.headerSize, let continuation = next.continuation else { return nil }

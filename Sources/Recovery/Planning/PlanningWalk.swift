@@ -33,6 +33,7 @@ struct PlanningWalk {
         var plan = RecoveryPlan(
             target: target, backup: backup, timeline: chain.timeline, stop: stop, reason: reason,
             segments: path.steps[min(first, last)...last].map(\.segment))
+        plan.lacksHistory = chain.timeline > 1 && chain.history.ancestors.isEmpty
         try chooseTimeline(&plan, path, readingTo: end)
         let limit: LogSequenceNumber
         switch stop {

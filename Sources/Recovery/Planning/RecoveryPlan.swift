@@ -17,6 +17,8 @@ public struct RecoveryPlan: Hashable, Sendable {
     public var backup: BaseBackup
     /// `recovery_target_timeline`.
     public var timeline: UInt32
+    /// The archive lacks that timeline's history, and PostgreSQL refuses its number then: it is to follow the base backup's (`current`), which it is.
+    public var lacksHistory = false
     public var stop: RecoveryStop
     public var reason: Reason
     /// The files of the log that replay reads, in order.

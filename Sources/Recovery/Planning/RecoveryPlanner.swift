@@ -101,7 +101,9 @@ public struct RecoveryPlanner {
 
     private func chain(_ timeline: UInt32) throws -> TimelineChain? {
         if let history = try view.history(of: timeline) { return TimelineChain(history) }
-        return timeline == 1 ? TimelineChain(TimelineHistory()) : nil
+        // A server that was promoted while it did not archive never archives the history. From a base backup of that timeline on it is not needed.
+        guard timeline == 1 || backups.contains(where: { $0.facts.timeline == timeline }) else { return nil }
+        return TimelineChain(TimelineHistory(first: timeline))
     }
 
     /// Timelines that went another way before the moment, and whose log holds it too.

@@ -222,7 +222,7 @@ public final class ClusterRestore: Sendable {
     private func configure(_ target: ClusterTarget, _ result: ClusterRestoreResult) throws {
         let demands = demands.withLock { $0 }
         var settings = RecoverySettings(
-            restoreCommand: options.restoreCommand, stop: plan.stop, timeline: plan.timeline, action: options.action,
+            restoreCommand: options.restoreCommand, stop: plan.stop, timeline: plan.lacksHistory ? nil : plan.timeline, action: options.action,
             keepsArchiving: options.keepsArchiving)
         settings.limits = demands.settings
         let owner = try FileOwner(of: target.data.path + "/PG_VERSION")

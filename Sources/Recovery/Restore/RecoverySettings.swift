@@ -15,14 +15,15 @@ public enum RecoveryAction: String, Hashable, Sendable, CaseIterable {
 public struct RecoverySettings: Hashable, Sendable {
     public var restoreCommand: String
     public var stop: RecoveryStop
-    public var timeline: UInt32
+    /// Nil for that of the base backup, whatever its number.
+    public var timeline: UInt32?
     public var action: RecoveryAction
     /// Leaves `archive_mode` as the cluster has it.
     public var keepsArchiving: Bool
     /// What the log needs more of than the base backup had, as the server had it by then.
     public var limits: [String: UInt32] = [:]
 
-    public init(restoreCommand: String, stop: RecoveryStop, timeline: UInt32, action: RecoveryAction, keepsArchiving: Bool) {
+    public init(restoreCommand: String, stop: RecoveryStop, timeline: UInt32?, action: RecoveryAction, keepsArchiving: Bool) {
         self.restoreCommand = restoreCommand
         self.stop = stop
         self.timeline = timeline
@@ -53,7 +54,7 @@ public struct RecoverySettings: Hashable, Sendable {
         where name != targets[0].0 {
             values.append((name, ""))
         }
-        targets += [("recovery_target_timeline", "\(timeline)"), ("recovery_target_action", action.rawValue)]
+        targets += [("recovery_target_timeline", timeline.map(String.init) ?? "current"), ("recovery_target_action", action.rawValue)]
         // What was archived was applied by the server in its time.
         targets += [("recovery_min_apply_delay", "0"), ("archive_cleanup_command", ""), ("recovery_end_command", "")]
         values += targets

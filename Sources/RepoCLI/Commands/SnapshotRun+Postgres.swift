@@ -30,12 +30,29 @@ extension SnapshotRun {
         // A server that archives has perhaps not archived anything yet; it will have by the end, since a backup ends with a switch of segments.
         let isToldAfter = cluster.isArchiving
         if !options.includesLog, !isToldAfter { try warnWithoutLog(cluster) }
+        archiveHistory(cluster)
         let base = try BaseBackupSource(description, cluster: cluster, options: options)
         let status = try run(description) { repository, onStart in
             try base.run(repository, note: { context.note("\(description.name): \($0)") }, onStart: onStart)
         }
         if !options.includesLog, isToldAfter { try warnWithoutLog(cluster) }
         return status
+    }
+
+    /// A server that was promoted while it did not archive, as a restored one is, never archives the history of its timeline; then nobody could tell
+    /// what came before. So it is archived now, beside the log that there is.
+    private func archiveHistory(_ cluster: ClusterConnection) {
+        let system = cluster.identity.systemIdentifier
+        do {
+            guard try holdsLog(of: system), let history = try cluster.history() else { return }
+            let content = AlignedBuffer(capacity: history.content.count)
+            content.base.copyMemory(from: history.content, byteCount: history.content.count)
+            content.count = history.content.count
+            try WALArchive(repository).store([WALFile(name: history.name, content: content, facts: nil)], system: system, segmentSize: nil)
+        } catch {
+            // The snapshot is good without; what stands in the way is told, above all another history under that name.
+            context.warn("the history of timeline \(cluster.identity.timeline) cannot be archived: \(error)")
+        }
     }
 
     /// A snapshot of files that were read while they changed is of no use without the log of that time.

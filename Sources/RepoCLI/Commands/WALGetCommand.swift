@@ -1,4 +1,5 @@
 import ArgumentParser
+import PostgresFormats
 import RepoBase
 import WALArchive
 
@@ -27,6 +28,18 @@ struct WALGetCommand: RepoSubcommand {
     static let arguments = ["wal", "get"]
 
     func run(_ context: CommandContext) throws -> Int32 {
+        // Timeline 1 has no history, and the server asks for it when it has already put recovery.signal away: it must not depend on the store.
+        if case .history(timeline: 1) = ArchivedFile(name: name) { return ExitStatus.absent }
+        do {
+            return try deliver(context)
+        } catch {
+            guard WALGet.deliverRestoredHistory(name, to: destination) else { throw error }
+            context.warn("\(name): as it was restored before, since the repository cannot be asked: \(error)")
+            return ExitStatus.done
+        }
+    }
+
+    private func deliver(_ context: CommandContext) throws -> Int32 {
         var options = WALGet.Options()
         options.systemIdentifier = try cluster.identifier { WALArchive(try context.openRepository()) }
         if let source = cluster.source, options.systemIdentifier == nil {

@@ -87,7 +87,27 @@ public struct RepositoryCheck {
             }
         }
         report.errors += try packErrors(numbering, presence, findings, structure, snapshots)
+        if case .all = options.data, options.source == nil { report.errors += try strayErrors(presence.unindexed, &report) }
         return report
+    }
+
+    /// Packs that no index segment names are those of a snapshot under way, or of one that was interrupted: whole, as every put is. What does not match
+    /// its name is something else, or damage.
+    private func strayErrors(_ packs: [ObjectID], _ report: inout CheckReport) throws -> [Damage] {
+        var errors: [Damage] = []
+        for id in packs {
+            let key = PackObject.key(id)
+            do {
+                let bytes = try repository.store.get(key, atMost: Int.max - 1)
+                report.bytesRead += UInt64(bytes.count)
+                guard ObjectHasher.hash(bytes) != id else { continue }
+            } catch let error as RepoError where error.code == .notFound {
+                continue  // A prune took it since it was listed.
+            }
+            errors.append(
+                Damage(object: "\(key)", kind: .pack, problem: "its content does not match its name; no index segment names it, and a prune removes it"))
+        }
+        return errors
     }
 
     private func selected(_ snapshots: [SnapshotCatalog.Entry]) throws -> [SnapshotCatalog.Entry] {

@@ -16,7 +16,8 @@ final class ArchivedServer {
     init(initdb: [String] = ["--wal-segsize=1"], settings: [String] = [], options: String = "", archives: Bool = true) throws {
         folder = try ProgramFolder()
         program = folder.path + "/repo"
-        try FileManager.default.copyItem(atPath: try #require(ProgramUnderTest.path), toPath: program)
+        // By a process of its own: a child that another test starts meanwhile would hold the file open for writing, and it could not be run.
+        try PostgresServer.run(["/bin/cp", try #require(ProgramUnderTest.path), program], asServer: false)
         try PostgresServer.own(folder.path)
         server = try PostgresServer(initdb: initdb, settings: settings)
         try server.append(
@@ -27,15 +28,15 @@ final class ArchivedServer {
     deinit { server.remove() }
 
     /// A shell command that runs the program on the repository.
-    func command(_ arguments: String) -> String {
-        "REPO_CONFIG=/dev/null REPO_URL=\(folder.repository) REPO_KEY_FILE=\(folder.path)/machine.key "
+    func command(_ arguments: String, repository: String? = nil) -> String {
+        "REPO_CONFIG=/dev/null REPO_URL=\(repository ?? folder.repository) REPO_KEY_FILE=\(folder.path)/machine.key "
             + "REPO_CACHE_DIR=\(folder.path)/cache \(program) \(arguments)"
     }
 
     /// Runs the program as the server's user.
     @discardableResult
-    func run(_ arguments: String, in directory: String? = nil) throws -> String {
-        try PostgresServer.run(["/bin/sh", "-c", "cd \(directory ?? "/") && \(command(arguments))"])
+    func run(_ arguments: String, in directory: String? = nil, repository: String? = nil) throws -> String {
+        try PostgresServer.run(["/bin/sh", "-c", "cd \(directory ?? "/") && \(command(arguments, repository: repository))"])
     }
 
     /// Ends the current segment and waits until it is archived. Returns its name.
@@ -82,8 +83,8 @@ final class ArchivedServer {
     }
 
     /// The program's exit status beside what it said.
-    func outcome(_ arguments: String, in directory: String? = nil) throws -> (status: Int, output: String) {
-        let lines = try run("\(arguments) 2>&1; echo \"status $?\"", in: directory).split(separator: "\n")
+    func outcome(_ arguments: String, in directory: String? = nil, repository: String? = nil) throws -> (status: Int, output: String) {
+        let lines = try run("\(arguments) 2>&1; echo \"status $?\"", in: directory, repository: repository).split(separator: "\n")
         return (Int(lines.last?.dropFirst("status ".count) ?? "") ?? -1, lines.dropLast().joined(separator: "\n"))
     }
 

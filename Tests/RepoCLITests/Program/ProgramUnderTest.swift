@@ -3,8 +3,9 @@ import Testing
 
 /// The program itself, as the build of the tests made it, run as a process.
 struct ProgramUnderTest: Sendable {
-    /// Beside the test bundle.
+    /// Beside the test bundle; or `REPO_TEST_PROGRAM`, as for long runs with a release build.
     static let path: String? = {
+        if let named = getenv("REPO_TEST_PROGRAM") { return String(cString: named) }
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let length = readlink("/proc/self/exe", &buffer, buffer.count - 1)
         let places =

@@ -120,6 +120,23 @@ struct WALProgramTests {
         #expect(access(target, F_OK) != 0)
     }
 
+    @Test("a history that was restored before is delivered again while the repository is away, and timeline 1 is known to have none")
+    func restoredHistory() throws {
+        let folder = try ProgramFolder()
+        let away = try folder.program.with(["REPO_URL": "/nowhere"])
+        let target = folder.path + "/pg_wal/RECOVERYHISTORY"
+        try FileTree.write(folder.path + "/pg_wal/00000002.history", Array("1\t0/3000060\tno recovery target specified\n".utf8))
+        try FileTree.write(folder.path + "/pg_wal/00000003.history", Array("nonsense".utf8))
+        #expect(try away.run("wal", "get", "00000001.history", target).status == 1)
+        #expect(try away.run("wal", "get", "00000003.history", target).status == 126)
+        #expect(try away.run("wal", "get", "00000004.history", target).status == 126)
+        #expect(access(target, F_OK) != 0)
+        #expect(try away.run("wal", "get", "00000002.history", target).status == 0)
+        #expect(try FileTree.read(target) == FileTree.read(folder.path + "/pg_wal/00000002.history"))
+        // Asked, the repository says what it has.
+        #expect(try folder.program.run("wal", "get", "00000002.history", target).status == 1)
+    }
+
     private func waitUntil(_ server: PostgresServer, _ question: String) throws {
         for _ in 0..<600 {
             if (try? server.sql(question)) == "t" { return }

@@ -9,6 +9,8 @@ struct LogOracle {
         /// Microseconds since 1970.
         var time: Int64
         var isCommit: Bool
+        var isPrepared = false
+        var hasSubtransactions = false
     }
 
     private(set) var ends: [End] = []
@@ -58,7 +60,7 @@ struct LogOracle {
             ends.append(
                 End(
                     xid: xid, lsn: position, time: Int64(seconds) * 1_000_000 + Int64(fraction)!,
-                    isCommit: kind.hasPrefix("COMMIT")))
+                    isCommit: kind.hasPrefix("COMMIT"), isPrepared: isPrepared, hasSubtransactions: line.contains("subxacts:")))
         }
     }
 
@@ -66,6 +68,12 @@ struct LogOracle {
     func committed(at moment: Int64) -> Set<UInt32> {
         Set(ends.prefix { $0.time <= moment }.filter(\.isCommit).map(\.xid))
     }
+
+    /// How often a transaction ended in the log behind one with a later time.
+    var inversions: Int { zip(ends, ends.dropFirst()).count { $0.time > $1.time } }
+
+    /// The longest time in which nothing ended, in microseconds.
+    var longestPause: Int64 { zip(ends, ends.dropFirst()).map { $1.time - $0.time }.max() ?? 0 }
 
     static func text(_ moment: Int64) -> String {
         let date = Date(timeIntervalSince1970: Double(moment / 1_000_000))

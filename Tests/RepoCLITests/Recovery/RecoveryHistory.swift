@@ -4,7 +4,7 @@ import PostgresTesting
 import RepoBase
 import Testing
 
-/// A cluster with a past, archived by the real program: concurrent commits, aborts, subtransactions, prepared transactions, restore points, an idle
+/// A cluster with a past, archived by the real program: concurrent commits whose times do not ascend, aborts, subtransactions, prepared transactions, restore points, an idle
 /// stretch, a promotion after which the old server went on for a while, and base backups in between. Made once.
 final class RecoveryHistory: @unchecked Sendable {
     static let shared = Result { try RecoveryHistory() }
@@ -27,6 +27,7 @@ final class RecoveryHistory: @unchecked Sendable {
         ])
         promoted = try RecoveredCluster()
         let server = archived.server
+        server.environment = try ShiftedClocks.environment(in: archived.folder.path)
         try server.start()
         try server.sql(
             """

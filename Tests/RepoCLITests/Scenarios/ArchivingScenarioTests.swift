@@ -27,12 +27,14 @@ struct ArchivingScenarioTests {
         try server.sql("CREATE TABLE t AS SELECT generate_series(1, 10) AS i")
         try archived.archiveAll()
         try archived.snapshot()
+        try archived.archiveAll()
+        for _ in 0..<600 where !status(server, ".ready").isEmpty { usleep(50_000) }
 
         // The repository is away: the segment stays, marked as ready, and the failure is counted.
         let away = archived.folder.repository + ".away"
         #expect(rename(archived.folder.repository, away) == 0)
-        let segment = try server.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
         try server.sql("INSERT INTO t SELECT generate_series(11, 20)")
+        let segment = try server.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
         try server.sql("SELECT pg_switch_wal()")
         try waitUntil(server, "SELECT failed_count > 0 AND last_failed_wal = '\(segment)' FROM pg_stat_archiver")
         try server.sql("CHECKPOINT")
@@ -58,8 +60,8 @@ struct ArchivingScenarioTests {
             try server.sql("INSERT INTO t SELECT generate_series(31, 40)")
             let last = try archived.archiveAll()
             try standby.start()
-            try waitUntil(standby, "SELECT pg_last_wal_replay_lsn() IS NOT NULL AND pg_walfile_name_offset(pg_last_wal_replay_lsn()) IS NULL OR "
-                + "(SELECT count(*) FROM t) = \(mode == "on" ? 40 : 50)")
+            let rows = try server.sql("SELECT count(*) FROM t")
+            try waitUntil(standby, "SELECT count(*) = \(rows) FROM t")
             // Only 'always' hands what was restored to archive_command.
             try standby.stop()
             try standby.start()

@@ -132,4 +132,43 @@ struct TimelineScenarioTests {
         let status = try archived.outcome("wal status")
         #expect(status.status == 0, "\(status.output)")
     }
+
+    @Test("a server that was promoted before it archived is recovered along its own timeline, and its next base backup brings the history along")
+    func historyThatWasNeverArchived() throws {
+        let archived = try ArchivedServer(settings: ["wal_level = replica", "hot_standby = on"])
+        let server = archived.server
+        try server.start()
+        try server.sql("CREATE TABLE foo(i int)")
+        try archived.snapshot()
+        try archived.archiveAll()
+        // Timeline 2 begins without archiving, as 'repo restore' leaves it; then it archives.
+        let second = try RecoveredCluster()
+        let outcome = try archived.restore("--source main-db --latest --start", into: second)
+        try #require(outcome.status == 0, "\(outcome.output)")
+        _ = try second.sql("ALTER SYSTEM RESET archive_mode")
+        try second.stop()
+        try second.start()
+        _ = try second.sql("INSERT INTO foo VALUES (1)")
+        let dsn = "host=\(second.folder) user=postgres dbname=postgres"
+        func archiveAll() throws {
+            let name = try second.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
+            _ = try second.sql("SELECT pg_switch_wal()")
+            try wait(name) { try second.sql("SELECT last_archived_wal >= '\(name)' FROM pg_stat_archiver") == "t" }
+        }
+        try archiveAll()
+        func histories() -> [String] { FileTree.files(archived.folder.repository + "/wal").filter { $0.hasSuffix("00000002.history") } }
+        #expect(histories().isEmpty)
+        try archived.run("snapshot postgres --dsn '\(dsn)' --name main-db --quiet")
+        #expect(histories().count == 1)
+        _ = try second.sql("INSERT INTO foo VALUES (2)")
+        try archiveAll()
+        // With the history, and without it: never along the timeline that was left.
+        for _ in 0..<2 {
+            let cluster = try RecoveredCluster()
+            let latest = try archived.restore("--source main-db --latest --start", into: cluster)
+            #expect(latest.status == 0, "\(latest.output)")
+            #expect(try cluster.sql("SELECT string_agg(i::text, ',' ORDER BY i) FROM foo") == "1,2", "\(latest.output)")
+            for path in histories() { unlink(path) }
+        }
+    }
 }

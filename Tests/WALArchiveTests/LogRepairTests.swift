@@ -104,7 +104,7 @@ struct LogRepairTests {
         let name = WALObjectName.file(.segment(name: alone.name))
         let writer = WALObjectWriter(keys: fixture.keys, hasher: try fixture.archive().hasher)
         let sealed = try writer.seal(
-            [alone], key: name.key(systemIdentifier: system), segmentSize: size, stored: FileTime(seconds: 1, nanoseconds: 0), host: "h")
+            WALFileSource([alone]), key: name.key(systemIdentifier: system), segmentSize: size, stored: FileTime(seconds: 1, nanoseconds: 0), host: "h")
         try fixture.store.put(key(18), sealed.bytes.array, .create)
         try fixture.store.put(batch, Array(try fixture.store.get(batch, atMost: 1 << 20).dropLast()), .replace)
         let outcome = try #require(try LogRepair(fixture.archive()).run().first)

@@ -107,7 +107,7 @@ struct ExtractRun {
         if isDryRun {
             let estimate = try RecoveryEstimate(repository, planned.log, plan, root: planned.candidate.entry.snapshot.root)
             recoveryReport.add(estimate)
-            if !context.options.json, !context.options.quiet { try context.console.print("\(RecoveryPlanText.label("estimate"))\(estimate.text)") }
+            if !context.options.json, !context.options.quiet { try context.console.print(RecoveryPlanText.line("estimate", estimate.text)) }
             return try report(planned.candidate.entry, result, recoveryReport)
         }
         try Interruption.during({

@@ -1,5 +1,6 @@
 import Glibc
 import PostgresFormats
+import RepoBase
 
 extension WALGet {
     /// Delivers a timeline's history from the server's own `pg_wal`, where PostgreSQL keeps those that were restored before; false where there is none.

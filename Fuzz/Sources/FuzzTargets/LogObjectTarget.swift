@@ -15,6 +15,6 @@ extension FuzzTarget {
             precondition(ordinal >= number && offset >= 0 && offset <= description.piecesLength)
             _ = description.factsIndex(of: number)
         }
-        if let (_, name) = WALObjectName.parse(description.key) { _ = LogCheck.flaw(of: description, name) }
+        if let (_, name) = WALObjectName.parse(description.key) { _ = WALObjectReader.flaw(of: description, name) }
     }
 }

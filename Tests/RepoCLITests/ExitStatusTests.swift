@@ -24,7 +24,7 @@ struct ExitStatusTests {
         Case("snapshots --quiet --verbose", 2, "--quiet and --verbose exclude each other"),
         Case("snapshots --key-file a --password-file b", 2, "exclude each other"),
         Case("snapshots --repo /nonexistent/repository", 10, "/nonexistent/repository"),
-        Case("snapshots --repo s3:bucket", 2, "not in this version"),
+        Case("snapshots --repo s3:bucket", 2, "neither '//' nor an address"),
         Case("snapshots --repo ftp://host/x", 2, "of no known kind"),
         Case("snapshots --config /nonexistent.toml", 2, "the configuration /nonexistent.toml cannot be read"),
         Case("snapshots --password-file /nonexistent", 2, "the password file /nonexistent cannot be read"),

@@ -110,7 +110,7 @@ struct OutageTests {
 
             """
         try Data(script.utf8).write(to: URL(fileURLWithPath: cluster.folder + "/command"))
-        try Data((text + "restore_command = '/bin/sh \(cluster.folder)/command %f %p'\nrecovery_target_timeline = 'latest'\n").utf8)
+        try Data((text + "restore_command = '/bin/sh \(cluster.folder)/command %f %p'\n").utf8)
             .write(to: URL(fileURLWithPath: settings))
         try PostgresServer.own(cluster.folder)
         _ = try? cluster.start()
@@ -123,7 +123,11 @@ struct OutageTests {
             _ = try PostgresServer.run(["/bin/mv", repository + ".away", repository])
             unlink(cluster.folder + "/asked")
             cluster.adopt(running: false)
-            try cluster.start()
+            do { try cluster.start() } catch {
+                let log = (try? String(contentsOfFile: cluster.folder + "/log", encoding: .utf8)) ?? ""
+                Issue.record("\(error)\n\(calls)\n\(log.suffix(4000))")
+                throw error
+            }
             #expect(waitForEnd(cluster))
         }
         let ids = try cluster.sql("SELECT id FROM ledger ORDER BY id").split(separator: "\n").map { Int($0)! }

@@ -7,8 +7,8 @@ import Testing
 private struct CommandDocument {
     let sections: [String: [String]]
 
-    /// In fenced blocks the lines that begin with a program's name, the rest being its output; in the text what is marked as code and is SQL or
-    /// a call of psql, and has no ellipsis.
+    /// In fenced blocks the lines that begin with a program's name, the rest being its output; in the text what is marked as code and is SQL, a restore,
+    /// or a call of psql, and has no ellipsis.
     init(_ path: String) throws {
         var sections: [String: [String]] = [:]
         var title = ""
@@ -26,7 +26,7 @@ private struct CommandDocument {
                 for code in text.split(separator: "`", omittingEmptySubsequences: false).enumerated() where code.offset % 2 == 1 {
                     let code = String(code.element)
                     if code.contains("…") { continue }
-                    if code.hasPrefix("psql ") { sections[title, default: []].append(code) }
+                    if code.hasPrefix("psql ") || code.hasPrefix("repo restore ") { sections[title, default: []].append(code) }
                     if code.hasPrefix("SELECT ") || code.hasPrefix("ALTER SYSTEM ") { sections[title, default: []].append("psql -c \"\(code)\"") }
                 }
             }
@@ -117,19 +117,34 @@ struct DocumentedRecoveryTests {
         try server.sql("CREATE TABLE notes AS SELECT 1 AS i", database: "shop")
         let moment = try machine.time()
         machine.replacements = [
-            ("2026-11-03 02:30:00", moment), ("/var/lib/postgresql/restored", machine.restored), ("/var/lib/postgresql/15/main", server.data),
+            ("2026-11-03 02:30:00", moment), ("host=/run/postgresql", "host=\(server.folder) user=postgres"),
+            ("/var/lib/postgresql/restored", machine.restored), ("/var/lib/postgresql/15/main", server.data),
+            ("orders.sql", machine.archived.folder.path + "/orders.sql"),
         ]
         try server.sql("DROP TABLE orders", database: "shop")
         try machine.archived.archiveAll()
         let asked = try machine.run("PostgreSQL: what can be brought back")
         #expect(asked.first?.contains("last included") == true, "\(asked)")
 
-        try machine.run("PostgreSQL: somebody deleted data") { command in
-            // 'Some rows' is another accident.
-            if command.contains("COPY") { try server.sql("DELETE FROM orders WHERE customer = 4711", database: "shop") }
-        }
+        try machine.run("PostgreSQL: somebody deleted data")
         #expect(try server.sql(orders, database: "shop") == whole)
         _ = try machine.shell("pg_ctl -D \(machine.restored) -m fast stop && rm -rf \(machine.restored)")
+
+        _ = try machine.shell("repo snapshot postgres --dsn '\(server.connectionString)' --logical --database shop --name dumps --quiet")
+        var accidents = 0
+        try machine.run("PostgreSQL: one table, some rows, one database") { command in
+            accidents += 1
+            let found = try server.sql(orders, database: "shop")
+            #expect(found == whole, "before \(command)")
+            if command.contains("--database shop") {
+                try server.sql("DROP DATABASE shop WITH (FORCE)")
+            } else {
+                try server.sql("DROP TABLE orders", database: "shop")
+            }
+            if command.hasPrefix("psql") { _ = try machine.shell("repo restore latest:dumps --table public.orders --target \(machine.archived.folder.path)/orders.sql") }
+        }
+        #expect(accidents == 4)
+        #expect(try server.sql(orders, database: "shop") == whole)
 
         func inPlace(_ section: String, _ damage: @escaping () throws -> Void) throws {
             try machine.run(section) { command in

@@ -11,7 +11,10 @@ public final class ServerProcess {
     ///   - input: what it reads; nothing by default.
     public init(_ command: [String], output: String, input: String = "/dev/null", asServer: Bool = true) throws {
         var words = command
-        if asServer, geteuid() == 0 { words = ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] + words }
+        // PostgreSQL's programs complain of a working directory that their user may not enter, as a clone in root's home is.
+        if asServer, geteuid() == 0 {
+            words = ["/usr/bin/env", "--chdir=/", "/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] + words
+        }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }

@@ -11,12 +11,19 @@ from .cluster import Cluster
 from .clusterbackup import archive_with, wait_archived
 from .work import Bench, Figure, Sample
 
-SCALE = float(os.environ.get("REPO_BENCH_SCALE", "1"))
-ROWS = int(6_000_000 * SCALE)
-BACKLOG = max(8, int(64 * SCALE))  # Segments of 16 MiB that wait for the archiver.
+
+class Size:
+    """How much data there is. A trial at a small scale tells whether everything runs, and nothing about speed."""
+
+    def __init__(self, scale: float):
+        self.rows = int(6_000_000 * scale)
+        self.backlog = max(8, int(64 * scale))  # Segments of 16 MiB that wait for the archiver.
+        self.days = max(3, int(30 * min(1, scale * 10)))
+        self.daily_rows = int(900_000 * scale)
+
+
+size = Size(1)
 SINGLE_PUSHES = 10
-DAYS = max(3, int(30 * min(1, SCALE * 10)))
-DAILY_ROWS = int(900_000 * SCALE)
 STATUS_SEGMENTS = 200_000
 FIRST_SEGMENT = "000000010000040000000001"  # Leaves 262,143 names below it for synthetic objects.
 
@@ -82,9 +89,9 @@ def _backups(bench: Bench, cluster: Cluster, round_number: int):
         target = cluster.home / "restored"
         try:
             _sample(bench, "cluster restored", contender, lambda: contender.restore(target))
-            size = measure.stored_bytes(target / "base")
-            if size < 0.9 * measure.stored_bytes(cluster.data / "base"):
-                bench.problems.append(f"cluster restored, {contender.name}: only {size} bytes came back")
+            back = measure.stored_bytes(target / "base")
+            if back < 0.9 * measure.stored_bytes(cluster.data / "base"):
+                bench.problems.append(f"cluster restored, {contender.name}: only {back} bytes came back")
         finally:
             shutil.rmtree(target, ignore_errors=True)
 
@@ -94,14 +101,14 @@ def _make_backlog(cluster: Cluster) -> list[str]:
     status = cluster.data / "pg_wal" / "archive_status"
     archive_with(cluster, "")
     for part in range(1000):
-        if len(list(status.glob("*.ready"))) >= BACKLOG + SINGLE_PUSHES:
+        if len(list(status.glob("*.ready"))) >= size.backlog + SINGLE_PUSHES:
             break
         cluster.sql(
             f"UPDATE orders SET status = 'seen', updated_at = updated_at + interval '{part} minutes'"
             f" WHERE id % 40 = {part % 40};\nCHECKPOINT;\n"
         )
     names = sorted(path.stem for path in status.glob("*.ready") if re.fullmatch("[0-9A-F]{24}", path.stem))
-    return names[: BACKLOG + SINGLE_PUSHES]
+    return names[: size.backlog + SINGLE_PUSHES]
 
 
 def _sustained(bench: Bench, cluster: Cluster, contender, segments: list[str]):
@@ -219,26 +226,26 @@ def _days(bench: Bench):
     """Base backups of thirty days at 1 % churn; then the first and the last are restored."""
     with _started(bench) as cluster:
         _install(bench, cluster)
-        cluster.sql(_orders(DAILY_ROWS))
+        cluster.sql(_orders(size.daily_rows))
         (repo,) = _contenders(bench, cluster, ["repo"])
         archive_with(cluster, repo.archive_command)
         ids = []
-        for day in range(DAYS):
+        for day in range(size.days):
             if day:
                 cluster.sql(_update(100, day))
             run = _sample(bench, "cluster day 1" if day == 0 else "cluster later days", repo, lambda: repo.backup(day == 0), counted=True)
             ids.append(run.output.split()[-1])
         bench.notes.append(
-            f"days: {measure.stored_bytes(cluster.data / 'base') / 1e6:.0f} MB of tables on the last of {DAYS} days, 1 % of the rows updated each"
+            f"days: {measure.stored_bytes(cluster.data / 'base') / 1e6:.0f} MB of tables on the last of {size.days} days, 1 % of the rows updated each"
         )
         target = cluster.home / "restored"
         for _ in range(max(3, bench.rounds)):
-            for row, snapshot in (("cluster day 1 restored", ids[0]), (f"cluster day {DAYS} restored", ids[-1])):
+            for row, snapshot in (("cluster day 1 restored", ids[0]), (f"cluster day {size.days} restored", ids[-1])):
                 _sample(bench, row, repo, lambda: repo.restore(target, snapshot))
                 shutil.rmtree(target)
-        first, last = (_median(bench, f"cluster day {day} restored", "repo") for day in (1, DAYS))
+        first, last = (_median(bench, f"cluster day {day} restored", "repo") for day in (1, size.days))
         bench.figures.append(
-            Figure("cluster days", "repo", f"times as long to restore day {DAYS} as day 1", last / first, targets.CLUSTER_DAYS_RESTORE)
+            Figure("cluster days", "repo", f"times as long to restore day {size.days} as day 1", last / first, targets.CLUSTER_DAYS_RESTORE)
         )
 
 
@@ -249,9 +256,9 @@ def postgres(bench: Bench):
     with _started(bench, FIRST_SEGMENT) as cluster:
         _install(bench, cluster)
         bench.say("postgres: making the cluster")
-        cluster.sql(_orders(ROWS))
-        size = measure.stored_bytes(cluster.data / "base")
-        bench.notes.append(f"postgres: {size / 1e6:.0f} MB of tables and indexes, {ROWS} rows; bytes added are without the log")
+        cluster.sql(_orders(size.rows))
+        stored = measure.stored_bytes(cluster.data / "base")
+        bench.notes.append(f"postgres: {stored / 1e6:.0f} MB of tables and indexes, {size.rows} rows; bytes added are without the log")
         for part, work in (
             *((f"backups, round {number} of {bench.rounds}", lambda: _backups(bench, cluster, number)) for number in range(1, bench.rounds + 1)),
             ("log", lambda: _log(bench, cluster)),

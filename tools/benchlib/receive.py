@@ -11,9 +11,16 @@ from . import measure
 from .cluster import BINARIES, Cluster
 from .work import Bench, Figure, Sample
 
-SCALE = float(os.environ.get("REPO_BENCH_SCALE", "1"))
-SECONDS = max(3, int(10 * SCALE))
-PGBENCH_SCALE = max(2, int(50 * SCALE))
+
+class Size:
+    """How long and how much: a trial at a small scale tells whether everything runs, and nothing about speed."""
+
+    def __init__(self, scale: float):
+        self.seconds = max(3, int(10 * scale))
+        self.pgbench_scale = max(2, int(50 * scale))
+
+
+size = Size(1)
 CLIENTS = 4
 
 # Commits are durable here: their latency is what is measured.
@@ -82,7 +89,7 @@ class _Receivers:
 def _latency(cluster: Cluster) -> float:
     """Milliseconds of a transaction, on average."""
     command = [
-        str(BINARIES / "pgbench"), "-n", "-h", str(cluster.socket), "-U", "postgres", "-c", str(CLIENTS), "-j", "1", "-T", str(SECONDS),
+        str(BINARIES / "pgbench"), "-n", "-h", str(cluster.socket), "-U", "postgres", "-c", str(CLIENTS), "-j", "1", "-T", str(size.seconds),
         "-N", "postgres",
     ]
     output = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
@@ -97,17 +104,17 @@ def _stream(bench: Bench, cluster: Cluster, receivers: _Receivers):
     start = cluster.value("SELECT min(restart_lsn) FROM pg_replication_slots")
     subprocess.run(
         [
-            str(BINARIES / "pgbench"), "-i", "-q", "-I", "tgp", "-s", str(PGBENCH_SCALE), "-h", str(cluster.socket), "-U", "postgres", "postgres",
+            str(BINARIES / "pgbench"), "-i", "-q", "-I", "tgp", "-s", str(size.pgbench_scale), "-h", str(cluster.socket), "-U", "postgres", "postgres",
         ],
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
     end = cluster.value("SELECT pg_current_wal_flush_lsn()")
-    size = int(cluster.value(f"SELECT ('{end}'::pg_lsn - '{start}'::pg_lsn)::bigint"))
-    bench.notes.append(f"receive: {size / 1e6:.0f} MB of log that waited in the slots; repo stores it compressed and encrypted as well")
+    waiting = int(cluster.value(f"SELECT ('{end}'::pg_lsn - '{start}'::pg_lsn)::bigint"))
+    bench.notes.append(f"receive: {waiting / 1e6:.0f} MB of log that waited in the slots; repo stores it compressed and encrypted as well")
     for name in names:
         run = measure.run(receivers.command(name, end), environment=receivers.environment)
         bench.samples.append(Sample("receive stream", name, run, None))
-        rate = size / 1e6 / run.wall_seconds
+        rate = waiting / 1e6 / run.wall_seconds
         bench.figures.append(Figure("receive stream", name, "MB/s", rate))
         bench.say(f"  {name}: {rate:.0f} MB/s, {run.cpu_seconds:.2f} s of processor time, {run.peak_bytes / 1e6:.0f} MB of memory")
 

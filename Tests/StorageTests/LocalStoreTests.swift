@@ -29,6 +29,23 @@ struct LocalStoreTests {
         #expect(other.location == folder.path + "/new/deeper")
     }
 
+    @Test("What root stores in another user's directory belongs to that user, and nothing outside of it does", .enabled(if: geteuid() == 0, "root alone"))
+    func owner() throws {
+        func owner(_ name: String) -> uid_t? {
+            var status = stat()
+            return lstat("\(folder.path)/\(name)", &status) == 0 && status.st_gid == (status.st_uid == 0 ? 0 : 54_321) ? status.st_uid : nil
+        }
+        for name in ["theirs", "elsewhere", "elsewhere/deep"] { folder.makeDirectory(name) }
+        try #require(chown("\(folder.path)/theirs", 12_345, 54_321) == 0)
+        try #require(symlink("\(folder.path)/elsewhere", "\(folder.path)/theirs/linked") == 0)
+        let theirs = try LocalStore(path: folder.path + "/theirs", mustExist: true)
+        for key in ["reports/2026/one", "config", "linked/one", "linked/new/one", "linked/deep/one"] { try theirs.put(StoreKey(key), [1], .create) }
+        for name in ["reports", "reports/2026", "reports/2026/one", "config"] { #expect(owner("theirs/\(name)") == 12_345, "\(name)") }
+        for name in ["", "/one", "/new", "/new/one", "/deep", "/deep/one"] { #expect(owner("elsewhere\(name)") == 0, "\(name)") }
+        try store.put(StoreKey("config"), [1], .create)
+        #expect(owner("config") == 0)
+    }
+
     @Test("A directory that must exist and does not is no repository")
     func absent() throws {
         #expect(code { _ = try LocalStore(path: folder.path + "/x", mustExist: true) } == .noRepository)

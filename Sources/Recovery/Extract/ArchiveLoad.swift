@@ -44,13 +44,20 @@ struct ArchiveLoad {
             try requireVersion(server, source: source)
             var prepared = Prepared(selection: selection, tools: try DumpTools(for: server.connection.version), server: server)
             if options.existing == .append {
-                try requireThere(rows ?? selection.data.map(\.table), server)
+                let tables = rows ?? selection.data.map(\.table)
+                try requireThere(tables, server)
+                let triggers = try server.insertTriggers(tables)
+                if !triggers.isEmpty {
+                    result.notes.append(
+                        "added rows set off trigger\(triggers.count == 1 ? "" : "s") \(Self.list(triggers)), and may differ from what they were for it")
+                }
                 prepared.selection = selection.without { $0.kind != "TABLE DATA" }
             } else {
                 let fitted = try server.fitted(selection)
                 prepared.selection = fitted.selection
                 result.notes += fitted.notes
                 try requireLoadable(prepared.selection, server)
+                try requireOwners(prepared.selection, server)
             }
             prepared.arguments = arguments
             let spaces = try server.missingTablespaces(prepared.selection)
@@ -138,6 +145,16 @@ struct ArchiveLoad {
                 advice: "Nothing was changed. "
                     + (isRole ? "--no-owner leaves owners and rights out." : "Make it first, or restore it as well; --target FILE writes SQL that you can edit."))
         }
+    }
+
+    private func requireOwners(_ selection: TableSelection, _ server: LoadTarget) throws(RepoError) {
+        guard options.withOwners else { return }
+        let owners = try server.ownersOutOfReach(selection)
+        guard !owners.isEmpty else { return }
+        throw RepoError(
+            .failed, "the role of \(server.target) may give nothing to \(Self.list(owners.map(TableName.shown))), whose the tables were",
+            advice: "Nothing was changed. --no-owner leaves owners and rights out; or connect as a superuser, or as a member of "
+                + (owners.count == 1 ? "that role." : "these roles."))
     }
 
     /// All of them where they are few.

@@ -12,12 +12,15 @@ final class FedProgram {
     private let messages = Monitor<[UInt8]>([])
     private let reader: WorkerThread
     private static let messageLimit = 1 << 16
+    private static let setpriv = "/usr/bin/setpriv"
 
     /// Throws `.sourceFailed` when it cannot be started.
     init(_ command: [String], environment: [String: String]) throws(RepoError) {
         name = command[0]
-        // What it says on standard error comes with what it says on standard output.
-        let child = try ChildProcess(["/bin/sh", "-c", "exec \"$@\" 2>&1", "sh"] + command, environment: environment, pipesInput: true)
+        // What it says on standard error comes with what it says on standard output. It must not load on behind our back when we are killed: then the kernel
+        // ends it (PR_SET_PDEATHSIG, prctl(2)), and the server takes its transaction back.
+        let launcher = access(Self.setpriv, X_OK) == 0 ? [Self.setpriv, "--pdeathsig", "KILL", "--"] : []
+        let child = try ChildProcess(["/bin/sh", "-c", "exec \"$@\" 2>&1", "sh"] + launcher + command, environment: environment, pipesInput: true)
         self.child = child
         let (output, messages) = (child.output, messages)
         // It may speak while we write: whoever waits for the other would wait for ever on one thread.

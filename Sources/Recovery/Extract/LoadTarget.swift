@@ -161,6 +161,30 @@ final class LoadTarget {
         return found
     }
 
+    /// Owners of what is to be made to whom this role may give nothing.
+    func ownersOutOfReach(_ selection: TableSelection) throws(RepoError) -> [String] {
+        // What ALTER … OWNER TO asks for: membership (`check_is_member_of_role`), and since 16 the right to become that role (`check_can_set_role`).
+        let right = connection.version.major >= 16 ? "SET" : "MEMBER"
+        let closed = try names("SELECT rolname FROM pg_catalog.pg_roles WHERE NOT pg_catalog.pg_has_role(oid, '\(right)')")
+        return Set(selection.entries.compactMap(\.owner)).intersection(closed).sorted()
+    }
+
+    /// Triggers that each added row sets off, for people.
+    func insertTriggers(_ tables: [TableName]) throws(RepoError) -> [String] {
+        var found: [String] = []
+        for table in tables {
+            // `tgtype`'s bit for INSERT is 4 (catalog/pg_trigger.h).
+            let answer = try connection.query(
+                """
+                SELECT t.tgname FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = $1 AND c.relname = $2 AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 4 <> 0 ORDER BY t.tgname
+                """, [table.schema, table.name])
+            found += answer.rows.compactMap { $0[0].map { "\(TableName.shown($0)) of \(table)" } }
+        }
+        return found
+    }
+
     private static func shown(_ entry: DumpEntry, _ name: TableName) -> String {
         // Arguments stand in the name as they are.
         ["FUNCTION", "PROCEDURE", "AGGREGATE"].contains(entry.kind) ? "\(TableName.shown(name.schema)).\(entry.name)" : "\(name)"

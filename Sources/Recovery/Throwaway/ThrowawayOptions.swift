@@ -13,7 +13,7 @@ public struct ThrowawayOptions: Sendable {
     public var verifies = false
     /// Reads every segment of the needed log before anything is restored.
     public var verifiesLog = true
-    /// A superuser's name; nil: `postgres`, or as the server's system user is called.
+    /// A superuser's name; nil: `postgres`, or as the server's system user is called, or one that the cluster's files name.
     public var user: String?
 
     /// Where nothing else is said: clusters are large, and `/tmp` is often in memory.

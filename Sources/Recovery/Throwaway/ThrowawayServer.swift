@@ -63,7 +63,7 @@ public final class ThrowawayServer: @unchecked Sendable {
                 advice: "Run this as the user who runs PostgreSQL.")
         }
         try ThrowawayFolder.requirePlace(options.scratch)
-        for folder in Set([options.scratch, Self.socketScratch]).sorted() {
+        for folder in Set([options.scratch, ThrowawaySocket.scratch]).sorted() {
             for path in try ThrowawayFolder.removeLeftovers(in: folder) { note("removed what a killed run had left: \(path)") }
         }
         try requireRoom()
@@ -151,9 +151,7 @@ public final class ThrowawayServer: @unchecked Sendable {
         let data = "\(folder.path)/\(Self.dataName)"
         let owner = try FileOwner(of: data + "/PG_VERSION")
         var settings = try settings(folder, data)
-        try TextFile.write("\(folder.path)/pg_hba.conf", ThrowawaySettings.hostAuthentication, owner: owner)
-        try TextFile.write("\(folder.path)/pg_ident.conf", "", owner: owner)
-        try TextFile.write("\(folder.path)/postgresql.conf", "# Everything stands on the server's command line.\n", owner: owner)
+        try ThrowawaySettings.writeFiles(folder.path, owner: owner)
         while true {
             try cancellation.check()
             let process = ServerProcess(programs.server, data: data, log: "\(folder.path)/server.log", owner: owner)
@@ -194,25 +192,11 @@ public final class ThrowawayServer: @unchecked Sendable {
 
     // MARK: - The socket
 
-    private static let socketScratch = "/tmp"
-    /// `sun_path` of sockaddr_un (unix(7)), with its zero byte.
-    private static let socketPathLimit = 108
-
-    /// A folder that the server may make its socket in: in its own folder, or in one below `/tmp` where that has too long a path.
     private func socketFolder(_ folder: ThrowawayFolder) throws -> String {
         if let made = state.withLock({ $0.socketFolder }) { return "\(made.path)/s" }
-        var parent = folder.path
-        if "\(parent)/s/.s.PGSQL.\(ThrowawaySettings.port)".utf8.count >= Self.socketPathLimit {
-            let own = try ThrowawayFolder(in: Self.socketScratch)
-            state.withLock { $0.socketFolder = own }
-            parent = own.path
-        }
-        let path = "\(parent)/s"
-        let owner = try FileOwner(of: "\(folder.path)/\(Self.dataName)/PG_VERSION")
-        guard mkdir(path, 0o700) == 0 || errno == EEXIST, geteuid() != 0 || lchown(path, owner.user, owner.group) == 0 else {
-            throw TextFile.failure("make", path)
-        }
-        return path
+        let made = try ThrowawaySocket.make(in: folder, owner: FileOwner(of: "\(folder.path)/\(Self.dataName)/PG_VERSION"))
+        state.withLock { $0.socketFolder = made.own }
+        return made.path
     }
 
     // MARK: - Asking
@@ -221,16 +205,7 @@ public final class ThrowawayServer: @unchecked Sendable {
     public func target(database: String = "postgres") throws(RepoError) -> ConnectionTarget {
         let (folder, socketFolder, user) = state.withLock { ($0.folder, $0.socketFolder, $0.user) }
         guard let folder = socketFolder ?? folder else { throw RepoError(.failed, "nothing was restored") }
-        return try target(socket: "\(folder.path)/s", user: user ?? options.user ?? "postgres", database)
-    }
-
-    private func target(socket: String, user: String, _ database: String) throws(RepoError) -> ConnectionTarget {
-        // Everything is named, so that nothing of our environment (PGHOST, PGSERVICE, PGOPTIONS) leads elsewhere.
-        let words = [
-            ("host", socket), ("port", "\(ThrowawaySettings.port)"), ("user", user), ("dbname", database), ("sslmode", "disable"), ("options", ""),
-            ("connect_timeout", "30"),
-        ]
-        return try ConnectionTarget(words.map { "\($0.0)=\(ConnectionTarget.quoted($0.1))" }.joined(separator: " "))
+        return try ThrowawaySocket.target("\(folder.path)/s", user: user ?? options.user ?? "postgres", database)
     }
 
     /// A connection as a superuser. Names resolve to the system's own objects (`search_path` is empty).
@@ -239,18 +214,21 @@ public final class ThrowawayServer: @unchecked Sendable {
         return try PostgresConnection(target(database: database), cancellation: cancellation)
     }
 
-    /// The name of a superuser: nothing outside the cluster tells it.
+    /// The name of a superuser: usual ones first, then those that the cluster's files name.
     private func findUser() throws {
         guard let data, state.withLock({ $0.user }) == nil else { return }
         let owner = try FileOwner(of: data + "/PG_VERSION")
         var names = options.user.map { [$0] } ?? ["postgres"]
-        if options.user == nil, let entry = getpwuid(owner.user) { names.append(String(cString: entry.pointee.pw_name)) }
+        if options.user == nil {
+            if let entry = getpwuid(owner.user) { names.append(String(cString: entry.pointee.pw_name)) }
+            names += SuperuserNames.read(data).filter { !names.contains($0) }
+        }
         guard let folder = state.withLock({ $0.socketFolder ?? $0.folder }) else { return }
         var failure: RepoError?
         for name in names {
             for database in ["postgres", "template1"] {
                 do {
-                    let connection = try PostgresConnection(self.target(socket: "\(folder.path)/s", user: name, database), cancellation: cancellation)
+                    let connection = try PostgresConnection(ThrowawaySocket.target("\(folder.path)/s", user: name, database), cancellation: cancellation)
                     guard connection.reported("is_superuser") == "on" else {
                         failure = failure ?? RepoError(.sourceFailed, "role '\(name)' is no superuser")
                         continue

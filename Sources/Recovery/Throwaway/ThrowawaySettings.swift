@@ -1,5 +1,6 @@
 import Glibc
 import PostgresFormats
+import RepoBase
 
 /// What a throwaway server is started with. Everything stands on its command line, which counts over `postgresql.auto.conf` (PostgreSQL 15, 20.1.5):
 /// whatever ALTER SYSTEM set on the old server, this one talks to nobody and runs nothing but what it is asked.
@@ -67,6 +68,13 @@ struct ThrowawaySettings: Hashable {
     }
 
     static let port = 5432
+
+    /// The files that `values` name. Throws `.failed`.
+    static func writeFiles(_ folder: String, owner: FileOwner) throws(RepoError) {
+        try TextFile.write("\(folder)/pg_hba.conf", hostAuthentication, owner: owner)
+        try TextFile.write("\(folder)/pg_ident.conf", "", owner: owner)
+        try TextFile.write("\(folder)/postgresql.conf", "# Everything stands on the server's command line.\n", owner: owner)
+    }
 
     var arguments: [String] { values.flatMap { ["-c", "\($0.name)=\($0.value)"] } }
 

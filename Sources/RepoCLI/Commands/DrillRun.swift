@@ -26,7 +26,7 @@ struct DrillRun {
         if isCluster {
             try drill(candidates, entries, repository, options, &report)
         } else {
-            try requireFiles(source)
+            try requireFiles(source, dumps: report.kind == Self.dumps)
             try drill(entries, repository, &report)
         }
         report.phases.total = Self.rounded(clock.now - begun)
@@ -34,7 +34,8 @@ struct DrillRun {
     }
 
     /// A snapshot of kind `postgres` that is no base backup holds dumps.
-    private static func kind(_ snapshot: Snapshot) -> String { snapshot.kind == "postgres" ? "dumps" : snapshot.kind }
+    private static func kind(_ snapshot: Snapshot) -> String { snapshot.kind == "postgres" ? dumps : snapshot.kind }
+    private static let dumps = "dumps"
 
     private static func rounded(_ duration: Duration) -> Double { ((duration / .seconds(1)) * 1000).rounded() / 1000 }
 
@@ -75,11 +76,11 @@ struct DrillRun {
     }
 
     /// Options that mean a server are refused where there is none.
-    private func requireFiles(_ source: String) throws(RepoError) {
+    private func requireFiles(_ source: String, dumps: Bool) throws(RepoError) {
         let misplaced = [
             ("--assert", !arguments.assertions.isEmpty), ("--sql-file", !arguments.files.isEmpty), ("--database", arguments.database != nil),
             ("--timeline", arguments.timeline != nil), ("--heapallindexed", arguments.rowsInIndexes), ("--no-amcheck", !arguments.amcheck),
-            ("--no-checksums", !arguments.checksums), ("--postgres-bin", arguments.postgresBin != nil), ("--superuser", arguments.superuser != nil),
+            ("--no-checksums", !arguments.checksums), ("--postgres-bin", arguments.postgresBin != nil && !dumps), ("--superuser", arguments.superuser != nil),
         ].first(where: \.1)
         guard let misplaced else { return }
         throw RepoError(.usage, "\(misplaced.0) is for base backups of PostgreSQL, and '\(source)' has none", advice: "'repo snapshots' tells the kind of each.")
@@ -216,6 +217,13 @@ struct DrillRun {
                 context, "drill", { ProgressSample(done: drill.progress.bytesDone, total: drill.progress.isWriting ? drill.progress.bytesTotal : nil) }
             ) { try drill.run(&report) }
         }
+        guard report.kind == Self.dumps, report.outcome == .passed else { return }
+        let work = try ExtractWork()
+        let load = try DumpDrill(repository, entry, scratch: scratch(), programs: arguments.postgresBin, work: work)
+        try Interruption.during({
+            work.cancel()
+            return false
+        }) { try load.run(&report) }
     }
 
     // MARK: - The report

@@ -46,6 +46,7 @@ extension LocalStore {
             guard descriptor >= 0 || descriptor == -Int(ENOENT) else {
                 throw failure(.store(key), .open, descriptor)
             }
+            if descriptor >= 0 { giveAway(CInt(descriptor), path) }
             return (path, descriptor)
         }
     }
@@ -149,6 +150,7 @@ extension LocalStore {
         try ensureDirectory(parent, action)
         let made = calls.makeDirectory(directory, in: root.descriptor)
         guard made >= 0 || made == -Int(EEXIST) else { throw failure(action, .mkdir, made) }
+        if made >= 0 { giveAwayDirectory(directory) }
         try synchroniseDirectory(parent, action, mayBeAbsent: false)
         root.remember(directory)
     }

@@ -5,7 +5,8 @@ import RepoBase
 ///
 /// An object is a file whose path below the directory is its key, so a key must not be the beginning of
 /// another (`a` and `a/b`). Files have mode 0600, directories 0700. A name that begins with a dot is never a
-/// key: unfinished puts are called `.tmp-` and 16 random hexadecimal digits.
+/// key: unfinished puts are called `.tmp-` and 16 random hexadecimal digits. They belong to whoever makes them; root makes
+/// them for the owner of the directory.
 ///
 /// Everything is durable on return: file and directory are synchronised with fsync(2), however often `put` is
 /// called. The directory is held open. Should its path come to name something else, puts and listings fail,

@@ -8,6 +8,8 @@ final class StoreDirectory: Sendable {
     let descriptor: CInt
     private let device: dev_t
     private let inode: ino_t
+    /// Who is to own what we make in it, where that is not ourselves: its owner, when we are root.
+    let heir: (user: uid_t, group: gid_t)?
     private let durable = Monitor<Set<String>>([""])
 
     /// - Parameter location: as people wrote it, for messages.
@@ -35,6 +37,7 @@ final class StoreDirectory: Sendable {
         path = String(cString: resolved)
         device = status.st_dev
         inode = status.st_ino
+        heir = geteuid() == 0 && status.st_uid != 0 ? (status.st_uid, status.st_gid) : nil
     }
 
     deinit { close(descriptor) }
@@ -76,6 +79,12 @@ final class StoreDirectory: Sendable {
     static func parent(of path: String) -> String {
         guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "" }
         return String(path[..<slash])
+    }
+
+    /// The last part.
+    static func name(of path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+        return String(path[path.utf8.index(after: slash)...])
     }
 
     /// Without slashes at the end; the root directory and the empty path (the current directory) keep a name.

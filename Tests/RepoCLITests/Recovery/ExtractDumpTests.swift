@@ -165,5 +165,34 @@ struct ExtractDumpTests {
         let outcome = restore("--table", "customers", "--database", "shop", "--no-owner", "--to", target)
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(try other.sql("SELECT count(*) FROM customers", database: "shop") == "200")
+
+        // The role is there, and the one that loads may not give anything to it: told before the target is touched.
+        try other.sql("CREATE ROLE owner; CREATE ROLE loader LOGIN; CREATE DATABASE given OWNER loader")
+        try other.sql("CREATE TYPE mood AS ENUM ('sad', 'fine'); GRANT CREATE ON SCHEMA public TO loader, owner", database: "given")
+        let loader = "host=\(other.folder) user=loader dbname=given"
+        let mayNot = restore("--table", "customers", "--database", "shop", "--to", loader)
+        #expect(mayNot.status == 1 && mayNot.errors.contains("may give nothing to owner") && mayNot.errors.contains("--no-owner"), "\(mayNot.errors)")
+        #expect(!mayNot.errors.contains("loading"))
+        try other.sql("GRANT owner TO loader")
+        let member = restore("--table", "customers", "--database", "shop", "--to", loader)
+        #expect(member.status == 0, "\(member.errors)")
+        #expect(try other.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'customers'", database: "given") == "owner")
+    }
+
+    @Test("triggers that change added rows are told")
+    func triggers() throws {
+        let server = dumped.server
+        try server.sql("CREATE DATABASE triggered")
+        try server.sql(
+            """
+            CREATE TABLE customers (id int PRIMARY KEY, name text);
+            CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN new.name := upper(new.name); RETURN new; END';
+            CREATE TRIGGER "Shout" BEFORE INSERT ON customers FOR EACH ROW EXECUTE FUNCTION shout();
+            CREATE TRIGGER other BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION shout();
+            CREATE TRIGGER off BEFORE INSERT ON customers FOR EACH ROW EXECUTE FUNCTION shout(); ALTER TABLE customers DISABLE TRIGGER off
+            """, database: "triggered")
+        let outcome = restore("--table", "customers", "--database", "shop", "--append", "--to", "\(dumped.dsn) dbname=triggered")
+        #expect(outcome.status == 0 && outcome.errors.contains("trigger \"Shout\" of public.customers,"), "\(outcome.errors)")
+        #expect(try server.sql("SELECT name FROM customers WHERE id = 1", database: "triggered") == "CUSTOMER 1")
     }
 }

@@ -182,6 +182,36 @@ struct ExtractMomentTests {
         #expect(try fixture.sql("SELECT to_regclass('public.customers') IS NULL", database: "signalled") == "t")
     }
 
+    @Test("a restore that is killed while it loads loads nothing behind one's back")
+    func killed() throws {
+        let folder = fixture.archived.folder
+        let scratch = folder.path + "/killed-scratch"
+        try PostgresServer.run(["/bin/mkdir", scratch])
+        try fixture.sql("CREATE DATABASE killed", database: "postgres")
+        try fixture.sql(
+            """
+            CREATE FUNCTION wait() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3); END';
+            CREATE EVENT TRIGGER wait ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION wait()
+            """, database: "killed")
+        let loading = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'killed' AND application_name = 'repo' AND query LIKE 'CREATE TABLE%'"
+        let connected = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'killed' AND pid <> pg_backend_pid()"
+        let ask = "\(PostgresServer.binaries)/psql -XAtq -h \(fixture.archived.server.folder) -U postgres -d postgres -c"
+        let script = """
+            "$@" >\(scratch).log 2>&1 & child=$!
+            for i in $(seq 600); do [ "$(\(ask) "\(loading)")" = 1 ] && break; sleep 0.05; done
+            kill -KILL $child; wait $child
+            for i in $(seq 600); do [ "$(\(ask) "\(connected)")" = 0 ] && break; sleep 0.1; done; echo "after $i"
+            """
+        let text = try PostgresServer.run([
+            "/usr/bin/env", "REPO_CONFIG=/dev/null", "REPO_URL=\(folder.repository)", "REPO_KEY_FILE=\(folder.path)/machine.key", "REPO_CACHE_DIR=\(folder.path)/cache",
+            "/bin/bash", "-c", script, "sh", fixture.archived.program, "restore", "--source", "main-db", "--at", fixture.moment, "--scratch", scratch, "--table", "customers",
+            "--to", fixture.dsn("killed"),
+        ])
+        #expect(text.contains("after") && !text.hasSuffix("after 600"), "\(text)")
+        #expect((try String(contentsOfFile: scratch + ".log", encoding: .utf8)).contains("loading"))
+        #expect(try fixture.sql("SELECT to_regclass('public.customers') IS NULL", database: "killed") == "t")
+    }
+
     @Test("a whole database comes back beside the others, and not over one")
     func database() throws {
         let dsn = "host=\(fixture.archived.server.folder) user=postgres"

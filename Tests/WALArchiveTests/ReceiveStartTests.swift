@@ -126,4 +126,28 @@ struct ReceiveStartTests {
         #expect(try last(history, slot: Self.s(9)) == Self.segment(2, 13))
         #expect(try last() == Self.segment(1, 12))
     }
+
+    @Test("a slot is never told of less than it was found at, before the server has shown that it still has the log")
+    func slotIsNotMovedBack() {
+        #expect(ReceiveStart.acknowledgement(Self.s(5, 10), slotRestart: nil) == Self.s(5, 10))
+        #expect(ReceiveStart.acknowledgement(Self.s(5, 10), slotRestart: Self.s(4)) == Self.s(5, 10))
+        #expect(ReceiveStart.acknowledgement(Self.s(5, 10), slotRestart: Self.s(5, 10)) == Self.s(5, 10))
+        #expect(ReceiveStart.acknowledgement(Self.s(5, 10), slotRestart: .invalid) == Self.s(5, 10))
+        #expect(ReceiveStart.acknowledgement(Self.s(5, 10), slotRestart: Self.s(5, 11)) == .invalid)
+    }
+
+    @Test("behind a gap it goes on at the slot, and where the slot's own log is gone, at the server's end")
+    func resume() {
+        let missing = Self.segment(1, 5)
+        func resume(_ slot: LogSequenceNumber?, _ history: TimelineHistory = TimelineHistory()) -> WALSegment {
+            ReceiveStart.resume(behind: missing, Self.server(Self.s(12, 3), history, slot: slot), size: Self.size)
+        }
+        #expect(resume(nil) == Self.segment(1, 12))
+        #expect(resume(Self.s(8, 7)) == Self.segment(1, 8))
+        // An earlier receiver had set it back, to a place in the very segment that is missing.
+        #expect(resume(Self.s(5, 900)) == Self.segment(1, 12))
+        #expect(resume(Self.s(2)) == Self.segment(1, 12))
+        #expect(resume(.invalid) == Self.segment(1, 12))
+        #expect(resume(nil, Self.twoTimelines) == Self.segment(2, 12))
+    }
 }

@@ -71,7 +71,7 @@ def verdicts(rows: dict, deltas: dict) -> list[dict]:
                     )
                 )
     for row, contenders in rows.items():
-        unmeasured = ("delta ", "daily ", "start ", "log ")  # Many short processes, or too little data to tell.
+        unmeasured = ("delta ", "daily ", "start ", "log ", "index ")  # Many short processes, or too little data to tell.
         if "repo" in contenders and not row.startswith(unmeasured):
             found.append(
                 _verdict(
@@ -82,6 +82,10 @@ def verdicts(rows: dict, deltas: dict) -> list[dict]:
                     True,
                 )
             )
+    for row, contenders in rows.items():
+        if row.startswith("index "):
+            peak, bound = contenders["repo"]["peak_bytes"], targets.INDEX_PEAK_BYTES
+            found.append(_verdict(row, "MB of memory at the peak", peak / 1e6, bound / 1e6, True))
     for label, delta in deltas.items():
         if "repo" in delta["bytes_added"]:
             found.append(

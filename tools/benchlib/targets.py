@@ -13,6 +13,7 @@ class Target(NamedTuple):
 
 NO_LARGER = 1.02  # Two per cent of grace.
 PEAK_BYTES = 256 << 20
+INDEX_PEAK_BYTES = 400_000_000  # With an index of ten million blobs.
 VERSION_SECONDS = 0.015
 SMALL_CAT_SECONDS = 0.040
 DELTA_LIMIT = 2.5

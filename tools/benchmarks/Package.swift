@@ -17,6 +17,14 @@ let package = Package(
                 .product(name: "BlobEngine", package: "repo"),
             ],
             path: "Benchmarks/Engine",
-            plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")])
+            plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
+        // What `tools/bench index` measures the program on.
+        .executableTarget(
+            name: "large-index",
+            dependencies: [
+                .product(name: "BlobEngine", package: "repo"),
+                .product(name: "Repository", package: "repo"),
+            ],
+            path: "Benchmarks/LargeIndex"),
     ]
 )

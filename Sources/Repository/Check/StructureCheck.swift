@@ -2,6 +2,9 @@ import BlobEngine
 import RepoBase
 
 /// Walks what snapshots need: every blob must be in the index, be of its type, and rest on bases that are there, in a bounded chain.
+///
+/// Says only whether something is wrong, and errs on the side of yes: `DamageMap` then finds out what. Two bits for each entry of the index;
+/// chunks and bases are looked up in sorted batches, table by table, so that the mapped index is read in order and little of it is resident at a time.
 struct StructureCheck {
     private let repository: OpenRepository
     private let numbering: PackNumbering
@@ -14,7 +17,14 @@ struct StructureCheck {
     private(set) var blobs: UInt64 = 0
     /// Something is missing or does not read; the damage map says what.
     private(set) var hasProblems = false
-    private static let releaseInterval: UInt64 = 1 << 17
+
+    private var chunks: [BlobID] = []
+    private var lookups = 0
+
+    /// Chunks or bases that are looked up together: 16 or 4 MiB.
+    private static let batchCount = 1 << 19
+    /// Single lookups between two releases of resident memory; each may map 16 pages around two that it touches.
+    private static let lookupsPerRelease = 1 << 11
 
     init(_ repository: OpenRepository, _ numbering: PackNumbering, _ progress: CheckProgress) {
         self.repository = repository
@@ -25,56 +35,115 @@ struct StructureCheck {
     }
 
     mutating func run(_ snapshots: [SnapshotCatalog.Entry]) throws {
-        var problems = false
-        var marks = reached
-        var baseMarks = bases
-        var count: UInt64 = 0
+        // Out of `self` for the length of the walk, which takes two closures.
+        var check = self
+        var isUnreadable = false
         try Reachability.walk(
-            roots: snapshots.map(\.snapshot.root), repository, onProblem: { _ in problems = true },
+            roots: snapshots.map(\.snapshot.root), repository, onProblem: { _ in isUnreadable = true },
             visit: { id, type in
-                guard let row = numbering.firstRow(id) else {
-                    problems = true
-                    return false
-                }
-                guard marks.insert(row) else { return false }
-                count += 1
-                if count % Self.releaseInterval == 0 {
-                    numbering.view.releaseResident()
-                    progress.update { $0.blobsWalked = count }
-                }
-                guard let copy = numbering.copy(row) else {
-                    problems = true
-                    return false
-                }
-                if copy.record.type != type
-                    || !Self.mark(basesOf: copy.record, numbering, &baseMarks, depth: 0)
-                {
-                    problems = true
-                }
-                return true
+                if type != .chunk { return check.reachNow(id, type) }
+                check.reachChunk(id)
+                return false
             })
-        progress.update { $0.blobsWalked = count }
-        reached = marks
-        bases = baseMarks
-        blobs = count
-        hasProblems = problems
+        check.resolveChunks()
+        check.chunks = []
+        check.followBases()
+        self = check
+        hasProblems = hasProblems || isUnreadable
+        progress.update { [blobs] in $0.blobsWalked = blobs }
     }
 
-    /// False when one is missing or the chain is too long.
-    private static func mark(
-        basesOf record: BlobRecord, _ numbering: PackNumbering, _ marks: inout BlobBitmap, depth: Int
-    ) -> Bool {
-        guard depth < BlobReader.maximumChain else { return false }
-        for position in 0..<record.bases.count {
-            // Of several that begin alike any may be meant: one must be whole, and reading the data tells which is right.
-            var isThere = false
-            for id in numbering.view.candidates(prefix: record.bases[position]) {
-                guard let row = numbering.firstRow(id), let copy = numbering.copy(row) else { continue }
-                if !marks.insert(row) || mark(basesOf: copy.record, numbering, &marks, depth: depth + 1) { isThere = true }
-            }
-            guard isThere else { return false }
+    // MARK: On the way down
+
+    /// True when it was not met before.
+    private mutating func reachNow(_ id: BlobID, _ type: BlobType) -> Bool {
+        lookups += 1
+        if lookups % Self.lookupsPerRelease == 0 { numbering.view.releaseResident() }
+        guard let row = numbering.firstRow(id) else {
+            hasProblems = true
+            return false
         }
+        return reach(row, type)
+    }
+
+    private mutating func reachChunk(_ id: BlobID) {
+        chunks.append(id)
+        if chunks.count == Self.batchCount { resolveChunks() }
+    }
+
+    private mutating func resolveChunks() {
+        chunks.sort()
+        var isFound = [Bool](repeating: false, count: chunks.count)
+        for (number, table) in numbering.view.tables.enumerated() {
+            for (order, id) in chunks.enumerated() where !isFound[order] {
+                guard let position = table.positions(of: id).first else { continue }
+                isFound[order] = true
+                _ = reach(PackNumbering.Row(table: number, position: position), .chunk)
+            }
+            table.releaseResident()
+        }
+        if isFound.contains(false) { hasProblems = true }
+        chunks.removeAll(keepingCapacity: true)
+        progress.update { [blobs] in $0.blobsWalked = blobs }
+    }
+
+    private mutating func reach(_ row: PackNumbering.Row, _ type: BlobType) -> Bool {
+        guard reached.insert(row) else { return false }
+        blobs += 1
+        if numbering.copy(row)?.record.type != type { hasProblems = true }
         return true
+    }
+
+    // MARK: What deltas rest on
+
+    /// Link by link. What rests on more than readers follow, or on itself, still has bases after the last link.
+    private mutating func followBases() {
+        var links = reached
+        var depth = 0
+        while true {
+            var next = BlobBitmap(numbering.view)
+            var prefixes: [UInt64] = []
+            for (number, table) in numbering.view.tables.enumerated() {
+                links.forEach(inTable: number) { position in
+                    guard let record = table.record(at: position) else {
+                        hasProblems = true
+                        return
+                    }
+                    for base in 0..<record.bases.count { prefixes.append(record.bases[base]) }
+                    if prefixes.count >= Self.batchCount { find(&prefixes, &next) }
+                }
+                table.releaseResident()
+            }
+            find(&prefixes, &next)
+            guard next.count > 0 else { return }
+            bases.formUnion(next)
+            depth += 1
+            guard depth < BlobReader.maximumChain else {
+                hasProblems = true
+                return
+            }
+            links = next
+        }
+    }
+
+    /// Marks every blob whose id begins as one of these does: of several any may be meant.
+    private mutating func find(_ prefixes: inout [UInt64], _ marks: inout BlobBitmap) {
+        prefixes.sort()
+        var isFound = [Bool](repeating: false, count: prefixes.count)
+        for (number, table) in numbering.view.tables.enumerated() {
+            for (order, prefix) in prefixes.enumerated() where order == 0 || prefixes[order - 1] != prefix {
+                for position in table.positions(ofPrefix: prefix) {
+                    isFound[order] = true
+                    marks.insert(table: number, position: position)
+                }
+            }
+            table.releaseResident()
+        }
+        for order in prefixes.indices.dropFirst() where prefixes[order] == prefixes[order - 1] {
+            isFound[order] = isFound[order - 1]
+        }
+        if isFound.contains(false) { hasProblems = true }
+        prefixes.removeAll(keepingCapacity: true)
     }
 
     /// By number: the packs that hold something that is needed.
@@ -82,6 +151,7 @@ struct StructureCheck {
         var packs = [Bool](repeating: false, count: numbering.packs.count)
         for (number, table) in numbering.view.tables.enumerated() {
             for position in 0..<table.count {
+                if position % Self.lookupsPerRelease == 0 { numbering.view.releaseResident() }
                 let row = PackNumbering.Row(table: number, position: position)
                 guard reached.contains(row) || bases.contains(row) else { continue }
                 for copy in numbering.copies(table.id(at: position)) { packs[Int(copy.pack)] = true }

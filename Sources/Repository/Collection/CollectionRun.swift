@@ -28,6 +28,7 @@ final class CollectionRun {
     func plan() throws -> CollectionOutcome {
         let (marking, plan, unindexed) = try choose()
         describe(plan, unindexed, marking)
+        outcome.packsCondemned = outcome.condemned.count
         outcome.bytesFreed = outcome.condemned.reduce(0) { $0 + $1.size }
         outcome.bytesRewritten = plan.rewritten.reduce(0) { $0 + marking.packs.uses[$1.pack].liveBytes }
         outcome.packsRewritten = plan.rewritten.count

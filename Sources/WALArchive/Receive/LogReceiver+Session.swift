@@ -19,6 +19,7 @@ extension LogReceiver {
             slotRestart: slot?.restart)
         var start = try begin(server)
         lastHeard = .now
+        slotRestart = server.slotRestart
         while true {
             expected = start.segment.start(size)
             durable = start.durable
@@ -254,8 +255,7 @@ extension LogReceiver {
         case "58P01":
             // undefined_file: "requested WAL segment … has already been removed".
             let missing = WALSegment(timeline: start.segment.timeline, holding: expected, size: size)
-            let oldest = server.slotRestart.flatMap { $0 > expected ? $0 : nil } ?? server.position
-            let resume = server.history.segment(holding: oldest, size: size)
+            let resume = ReceiveStart.resume(behind: missing, server, size: size)
             if options.allowsGap, resume.number > missing.number {
                 gapEnd = resume
                 return RepoError(.sourceFailed, "the server no longer has segment \(missing.name(size)); going on at \(resume.name(size))")

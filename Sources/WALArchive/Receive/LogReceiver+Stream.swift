@@ -82,6 +82,7 @@ extension LogReceiver {
         guard start == expected else {
             throw RepoError(.sourceFailed, "the server sent the log from \(start) on, and \(expected) was to come")
         }
+        slotRestart = nil
         let size = place!.size
         var rest = bytes
         received += UInt64(bytes.count)
@@ -211,8 +212,9 @@ extension LogReceiver {
 
     private func sendStatus(_ connection: PostgresConnection, wantsReply: Bool = false) throws {
         lastStatus = .now
+        let flushed = ReceiveStart.acknowledgement(durable, slotRestart: slotRestart)
         try connection.sendStatus(
-            written: max(durable, expected), flushed: durable, now: PostgresTime(WALStamp.now().time), wantsReply: wantsReply)
+            written: max(flushed, expected), flushed: flushed, now: PostgresTime(WALStamp.now().time), wantsReply: wantsReply)
     }
 
     /// After a cancellation: what has come is flushed and acknowledged, so that nobody waits for it.

@@ -31,6 +31,8 @@ public final class LogReceiver {
     /// What the server may be told to be safe here.
     var durable = LogSequenceNumber.invalid
     var serverEnd = LogSequenceNumber.invalid
+    /// Where this connection found the slot; nil once log has come, so that the server is known to have it.
+    var slotRestart: LogSequenceNumber?
     var lastStatus = ContinuousClock.now
     var lastHeard = ContinuousClock.now
     var lastProgress = ContinuousClock.now

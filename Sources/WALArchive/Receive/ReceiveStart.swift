@@ -76,6 +76,19 @@ struct ReceiveStart: Hashable {
                 + "restore it from there ('repo restore --latest'), or give this server another --spool and repository.")
     }
 
+    /// What the server may be told to be safe here while it has not sent anything: nothing, where its slot is past that. PostgreSQL sets a physical slot to what
+    /// it is told, backwards too (walsender.c, PhysicalConfirmReceivedLocation), and the slot would then promise log that may be gone.
+    static func acknowledgement(_ durable: LogSequenceNumber, slotRestart: LogSequenceNumber?) -> LogSequenceNumber {
+        slotRestart.map { $0 > durable } ?? false ? .invalid : durable
+    }
+
+    /// Where to go on when the server no longer has `missing`: at its slot, unless that is gone as well; else at the server's end.
+    static func resume(behind missing: WALSegment, _ server: Server, size: WALSegmentSize) -> WALSegment {
+        let slot = server.slotRestart.map { server.history.segment(holding: $0, size: size) }
+        if let slot, slot.number > missing.number { return slot }
+        return server.history.segment(holding: server.position, size: size)
+    }
+
     /// The segment behind which to go on by what the repository holds of the server's history: the newest one, but none before which something is
     /// missing that the slot still keeps. Nil when it holds none.
     static func lastHeld(

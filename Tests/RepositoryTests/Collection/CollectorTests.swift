@@ -122,6 +122,7 @@ import Testing
         #expect(counting.counts[.put] == 0)
         #expect(counting.counts[.delete] == 0)
         #expect(outcome.condemned.count == 2)
+        #expect(outcome.packsCondemned == 2)
         #expect(outcome.condemned.allSatisfy { $0.reason == "nothing in it is needed" })
         #expect(outcome.bytesFreed >= 100_000)
     }

@@ -10,7 +10,7 @@ import Storage
 final class PackOutput: Sendable {
     /// Sealed bytes after which a pack of chunks is closed; packs of lists and trees are half as large.
     static let targetSize = 16 << 20
-    /// Two packs are open, two may wait, and each uploader has one.
+    /// Two packs are open, each uploader has one, and one waits.
     private let bufferCount: Int
     /// Blobs after which a segment of the index is stored, so that what an interrupted snapshot has done is found by the next.
     private static let blobsPerSegment = 1 << 16

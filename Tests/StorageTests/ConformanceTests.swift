@@ -46,6 +46,9 @@ struct DecoratorConformanceTests {
         try check.run(on: store)
     }
 
+    @Test("whose concurrency adapts", arguments: StoreConformance.checks)
+    func adaptive(_ check: StoreConformance) throws { try check.run(on: AdaptiveStore(MemoryStore())) }
+
     @Test("that caches what never changes", arguments: StoreConformance.checks)
     func caching(_ check: StoreConformance) throws {
         let folder = try TemporaryDirectory()

@@ -170,6 +170,88 @@ struct ThrottledStoreTests {
         for thread in threads { thread.join() }
         #expect(time.elapsed >= .seconds(9), "1,000 bytes at 100 a second")
     }
+
+    @Test("Rates follow the hours of the day, over midnight too")
+    func hours() throws {
+        let time = TestClock()
+        let minute = Monitor(12 * 60)
+        let schedule = RateSchedule(
+            .init(upload: 1000), hours: [.init(from: 8 * 60, to: 18 * 60, rates: .init(upload: 100)), .init(from: 22 * 60, to: 6 * 60, rates: .init())])
+        let store = ThrottledStore(MemoryStore(), schedule, clock: time.clock) { minute.withLock { $0 } }
+        func seconds(at now: Int) throws -> Duration {
+            minute.withLock { $0 = now }
+            time.advance(.seconds(1000))
+            let before = time.elapsed
+            for _ in 0..<2 { try store.put(StoreKey("a"), [UInt8](repeating: 1, count: 1000), .replace) }
+            return time.elapsed - before
+        }
+        #expect(try seconds(at: 12 * 60) == .seconds(19))
+        #expect(try seconds(at: 8 * 60) == .seconds(19))
+        #expect(try seconds(at: 18 * 60) == .seconds(1))
+        #expect(try seconds(at: 7 * 60) == .seconds(1))
+        #expect(try seconds(at: 23 * 60) == .zero)
+        #expect(try seconds(at: 0) == .zero)
+        #expect(try seconds(at: 6 * 60) == .seconds(1))
+    }
+}
+
+@Suite("Concurrency that adapts")
+struct AdaptiveStoreTests {
+    @Test("It falls by half when the store turns calls away, and rises again one by one")
+    func adapts() throws {
+        let failing = Monitor(false)
+        let store = AdaptiveStore(SwitchedStore(failing), atMost: 8)
+        func call(_ times: Int) { for _ in 0..<times { _ = try? store.stat(StoreKey("a")) } }
+        #expect(store.allowed == 8)
+        failing.withLock { $0 = true }
+        call(1)
+        #expect(store.allowed == 4)
+        call(5)
+        #expect(store.allowed == 1)
+        failing.withLock { $0 = false }
+        call(1)
+        #expect(store.allowed == 2)
+        call(2 + 3)
+        #expect(store.allowed == 4)
+        call(1000)
+        #expect(store.allowed == 8)
+    }
+
+    @Test("Never more are at it than allowed, and nobody waits for ever")
+    func bound() throws {
+        let inside = Monitor((now: 0, most: 0))
+        let store = AdaptiveStore(SwitchedStore(Monitor(false)) { change in
+            inside.withLock { state in
+                state.now += change
+                state.most = max(state.most, state.now)
+            }
+        }, atMost: 3)
+        let threads = (0..<8).map { _ in WorkerThread { for _ in 0..<200 { _ = try? store.stat(StoreKey("a")) } } }
+        for thread in threads { thread.join() }
+        #expect(inside.withLock { $0.most } <= 3)
+    }
+}
+
+/// Empty, and turns calls away when it is told to.
+private struct SwitchedStore: Store {
+    let failing: Monitor<Bool>
+    let watch: @Sendable (Int) -> Void
+    var location: String { "switched" }
+
+    init(_ failing: Monitor<Bool>, watch: @escaping @Sendable (Int) -> Void = { _ in }) { (self.failing, self.watch) = (failing, watch) }
+
+    func stat(_ key: StoreKey) throws -> StoredObject? {
+        watch(1)
+        defer { watch(-1) }
+        if failing.withLock({ $0 }) { throw RepoError(.unreachable, "slow down") }
+        return nil
+    }
+
+    func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {}
+    func read(_ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int { 0 }
+    func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws {}
+    func makeDurable(_ key: StoreKey) throws {}
+    func delete(_ key: StoreKey) throws {}
 }
 
 @Suite("Faults of the testing store")

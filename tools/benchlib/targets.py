@@ -34,6 +34,10 @@ TARGETS = {
     "cluster changed": [Target("pgbackrest", None, 1 / 11)],
     "cluster restored": [Target("pgbackrest", 1)],
     "log sustained": [Target("pgbackrest", 2)],
+    "s3 first": [Target("restic", 3)],
+    "s3 restored": [Target("restic", 2)],
+    "s3 50 ms first": [Target("restic", 3)],
+    "s3 50 ms restored": [Target("restic", 2)],
 }
 SEGMENTS_A_SECOND = 8
 PUSH_SECONDS = 0.150

@@ -28,8 +28,33 @@ extension CommandContext {
     /// Throws `.noRepository` before any password is asked for, and `.wrongKey`.
     func openRepository() throws -> OpenRepository {
         let location = try location()
-        let store = try location.open(self)
-        return try openRepository(store)
+        return try openRepository(location.open(self), copies: location.isRemote)
+    }
+
+    /// Unlocks the repository for a command that is to find out what the store holds: nothing comes from copies on this machine.
+    func openRepositoryPastCopies() throws -> OpenRepository { try openRepository(location().open(self), copies: false) }
+
+    /// Runs `body` on a remote repository with the keys that opened it the last time, which saves the requests for them, where they are
+    /// remembered; and again on the repository as it is, where `body` returns nil, or fails for what may have changed since.
+    /// - Parameter body: only reads. Returns nil for an answer that must not be given on what is only remembered; never where `isSure`.
+    func withRememberedKeys<Answer>(_ body: (_ repository: OpenRepository, _ isSure: Bool) throws -> Answer?) throws -> Answer {
+        let location = try location()
+        let source = try credentialSource()
+        if location.isRemote, source != .terminal {
+            let credentials = try source.credentials(console, prompt: "")
+            let remembered = RememberedOpening(cacheDirectory(), location: try locationText(), credentials)
+            if let keys = remembered.open(credentials) {
+                do {
+                    let store = try location.open(self)
+                    if let answer = try body(try openRepository(store, keys, copies: true), false) { return answer }
+                } catch let error as RepoError where [.damaged, .notFound, .noRepository, .wrongKey, .conflict].contains(error.code) {
+                    // Perhaps another repository is there by now, or keys have changed.
+                }
+                remembered.forget()
+            }
+        }
+        guard let answer = try body(openRepository(), true) else { preconditionFailure("no answer from the repository as it is") }
+        return answer
     }
 
     /// Unlocks the repository for a command that delivers what can be read: damaged parts of the index are warned of and left out.
@@ -44,16 +69,33 @@ extension CommandContext {
         return repository
     }
 
-    func openRepository(_ store: any Store) throws -> OpenRepository {
-        guard try store.stat(StoreKey("config")) != nil else {
-            // Words what is missing.
-            _ = try KeyRing.open(store, .password([]))
-            throw RepoError(.noRepository, "there is no repository in \(store.location)")
-        }
-        let credentials = try credentialSource().credentials(console, prompt: "Password of \(store.location)")
-        let keys = try KeyRing.open(store, credentials)
+    private func openRepository(_ store: any Store, copies: Bool) throws -> OpenRepository {
+        let source = try credentialSource()
+        // Nobody types a password for what is not there. Otherwise the opening itself says so.
+        if source == .terminal, try store.stat(StoreKey("config")) == nil { _ = try KeyRing.open(store, .password([])) }
+        let credentials = try source.credentials(console, prompt: "Password of \(store.location)")
+        let remembered = try RememberedOpening(cacheDirectory(), location: locationText(), credentials)
+        let keys = try location().isRemote ? remembered.openAnew(store, credentials) : KeyRing.open(store, credentials)
+        return try openRepository(store, keys, copies: copies)
+    }
+
+    private func openRepository(_ store: any Store, _ keys: KeyRing, copies: Bool) throws -> OpenRepository {
+        let folder = cacheDirectory() + "/\(keys.repositoryID)"
+        let limit = try copies ? cacheSize() : 0
         return try OpenRepository(
-            store: store, keys: keys, cacheDirectory: cacheDirectory() + "/\(keys.repositoryID)")
+            store: store, keys: keys, cacheDirectory: folder,
+            objects: limit > 0 ? ObjectCache(folder: folder + "/objects", limit: limit) : nil, isRemote: location().isRemote)
+    }
+
+    /// Bytes that copies of a remote repository's objects may take. Throws `.usage`.
+    private func cacheSize() throws -> UInt64 {
+        if let text = console.variable("REPO_CACHE_SIZE") {
+            guard let size = text == "0" ? 0 : ByteCount.parse(text) else {
+                throw RepoError(.usage, "REPO_CACHE_SIZE is '\(text)'", advice: "It is a size as 1G, or 0 for no copies.")
+            }
+            return size
+        }
+        return try configuration().repository.cacheSize ?? ObjectCache.standardLimit
     }
 
     /// As the XDG Base Directory Specification has it.

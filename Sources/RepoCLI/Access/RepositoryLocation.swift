@@ -7,6 +7,14 @@ enum RepositoryLocation: Equatable {
     case directory(String)
     case s3(S3Location)
 
+    /// Whether each question to it takes a request over a network.
+    var isRemote: Bool {
+        switch self {
+        case .directory: false
+        case .s3: true
+        }
+    }
+
     /// Throws `.usage` for what this version cannot reach.
     init(parsing text: String) throws(RepoError) {
         guard let colon = text.firstIndex(of: ":") else {
@@ -48,8 +56,9 @@ enum RepositoryLocation: Equatable {
         case .s3(let location):
             let console = context.console
             let store = try S3Store(location, environment: { console.variable($0) })
+            let paced = try context.paced(AdaptiveStore(store))
             return RetryingStore(
-                store, policy: try Self.patience(console),
+                paced, policy: try Self.patience(console),
                 onRetry: { error, wait in
                     context.note("\(error.message); trying again in \(max(1, wait.components.seconds)) s")
                 })

@@ -40,7 +40,7 @@ struct CheckCommand: RepoSubcommand {
         var options = RepositoryCheck.Options()
         options.data = try readDataSubset.map { try DataSubset(parsing: $0) } ?? (readData ? .all : nil)
         options.source = source
-        let repository = try context.openRepository()
+        let repository = try context.openRepositoryPastCopies()
         let progress = CheckProgress()
         let report = try ProgressDisplay.during(context, "check", { .init(progress.values) }) {
             var report = try RepositoryCheck(repository, options: options, progress: progress).run()

@@ -32,7 +32,7 @@ struct RepairIndexCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repaired = try IndexRepair(try context.openRepository()).run()
+        let repaired = try IndexRepair(try context.openRepositoryPastCopies()).run()
         let damaged = repaired.damagedPacks
         if context.options.json {
             try context.console.print(
@@ -74,7 +74,7 @@ struct RepairPacksCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
+        let repository = try context.openRepositoryPastCopies()
         let ids = try packs.map { try PackRepair(repository).identify($0) }
         let progress = CheckProgress()
         let repaired = try ProgressDisplay.during(
@@ -128,7 +128,7 @@ struct RepairSnapshotsCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
+        let repository = try context.openRepositoryPastCopies()
         let catalog = SnapshotCatalog(repository)
         let named = try snapshots.map { try catalog.identify($0) }
         let repair = SnapshotRepair(repository)

@@ -32,7 +32,7 @@ struct RepairWALCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let archive = WALArchive(try context.openRepository())
+        let archive = WALArchive(try context.openRepositoryPastCopies())
         let progress = CheckProgress()
         let outcomes = try ProgressDisplay.during(
             context, "repair", { ProgressSample(done: progress.values.bytesRead, total: progress.values.bytesToRead) }

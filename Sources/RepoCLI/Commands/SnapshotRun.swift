@@ -18,8 +18,8 @@ struct SnapshotRun {
         repository =
             arguments.isDryRun
             ? try OpenRepository(
-                store: DiscardingStore(opened.store), keys: opened.keys, cacheDirectory: opened.cacheDirectory
-            )
+                store: DiscardingStore(opened.store), keys: opened.keys, cacheDirectory: opened.cacheDirectory,
+                objects: opened.objects?.withoutKeeping, isRemote: opened.isRemote)
             : opened
     }
 

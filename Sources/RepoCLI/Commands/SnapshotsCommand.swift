@@ -30,14 +30,15 @@ struct SnapshotsCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
-        let catalog = SnapshotCatalog(repository)
-        var damaged = 0
-        let entries = try catalog.all { _, error in
-            damaged += 1
-            context.warn(error.message)
-        }.filter { filter.matches($0.snapshot) }
-        let held = try catalog.names().held
+        let (all, held, problems) = try context.withRememberedKeys { repository, isSure in
+            var problems: [RepoError] = []
+            let (entries, held) = try SnapshotCatalog(repository).allAndHeld { problems.append($1) }
+            // That there is none, or one is damaged, is for the repository as it is to say.
+            return isSure || problems.isEmpty && !entries.isEmpty ? (entries, held, problems) : nil
+        }
+        for problem in problems { context.warn(problem.message) }
+        let damaged = problems.count
+        let entries = all.filter { filter.matches($0.snapshot) }
         if context.options.json {
             let rows = entries.map { entry in
                 let snapshot = entry.snapshot

@@ -50,7 +50,13 @@ struct WALGetCommand: RepoSubcommand {
         options.dataDirectory = cluster.dataDirectory
         let prefetching = try noPrefetch ? nil : WALPrefetching(name, destination, options, context)
         if let prefetching, prefetching.deliver() { return ExitStatus.done }
-        switch try WALGet(WALArchive(try context.openRepository()), options: options).get(name, to: destination) {
+        let outcome: WALGet.Outcome = try context.withRememberedKeys { repository, isSure in
+            let outcome = try WALGet(WALArchive(repository), options: options).get(name, to: destination)
+            // That the archive does not have it is for the repository as it is to say.
+            if case .absent = outcome, !isSure { return nil }
+            return outcome
+        }
+        switch outcome {
         case .delivered:
             prefetching?.start()
             return ExitStatus.done

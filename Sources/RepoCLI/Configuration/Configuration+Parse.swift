@@ -1,5 +1,6 @@
 import Policy
 import RepoBase
+import Storage
 import TOMLKit
 
 extension Configuration {
@@ -40,6 +41,13 @@ extension ConfiguredRepository {
         passwordFile = try table.string("password-file")
         passwordCommand = try table.string("password-command")
         keyFile = try table.string("key-file")
+        if let text = try table.string("cache-size") {
+            guard let size = text == "0" ? 0 : ByteCount.parse(text) else {
+                throw table.error("cache-size", "'\(text)' is not a size", advice: "Write cache-size = \"1G\", or \"0\" for no copies.")
+            }
+            cacheSize = size
+        }
+        rates = try RateSchedule(&table)
         try table.finish()
     }
 }

@@ -1,4 +1,5 @@
 import Policy
+import Storage
 
 /// What the configuration file says.
 struct Configuration: Equatable {
@@ -14,6 +15,10 @@ struct ConfiguredRepository: Equatable {
     var passwordFile: String?
     var passwordCommand: String?
     var keyFile: String?
+    /// Bytes of copies of a remote repository's objects on this machine; 0 for none.
+    var cacheSize: UInt64?
+    /// How fast bytes may go to a remote repository and come from it.
+    var rates = RateSchedule()
 }
 
 /// `[[source]]`.

@@ -28,9 +28,15 @@ struct GlobalOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Where index tables are kept between runs; may be deleted. [REPO_CACHE_DIR]", valueName: "folder")
+            "Where index tables and copies of small objects are kept between runs; may be deleted. [REPO_CACHE_DIR]", valueName: "folder")
     )
     var cacheDir: String?
+
+    @Option(help: ArgumentHelp("Send at most so many bytes a second to a remote repository, as in 2M.", valueName: "rate"))
+    var limitUpload: String?
+
+    @Option(help: ArgumentHelp("Fetch at most so many bytes a second from a remote repository, as in 10M.", valueName: "rate"))
+    var limitDownload: String?
 
     @Flag(help: "Print results as JSON.")
     var json = false
@@ -45,7 +51,7 @@ struct GlobalOptions: ParsableArguments {
     var arguments: [String] {
         let values = [
             ("--repo", repository), ("--password-file", passwordFile), ("--password-command", passwordCommand), ("--key-file", keyFile),
-            ("--config", config), ("--cache-dir", cacheDir),
+            ("--config", config), ("--cache-dir", cacheDir), ("--limit-upload", limitUpload), ("--limit-download", limitDownload),
         ]
         return values.flatMap { name, value in value.map { [name, $0] } ?? [] }
     }

@@ -14,13 +14,16 @@ public final class BlobReader {
         let dataKeys = PackKeyCache()
         /// For a writer key, which can read nothing else.
         let remembered: RememberedBlobs?
+        /// Whether lists and trees may come from copies on this machine: not where the store itself is to be proven.
+        let usesCopies: Bool
 
         /// - Parameter baseCacheLimit: bytes of decoded bases kept.
         public convenience init(baseCacheLimit: Int = 32 << 20) { self.init(baseCacheLimit: baseCacheLimit, remembered: nil) }
 
-        init(baseCacheLimit: Int = 32 << 20, remembered: RememberedBlobs?) {
+        init(baseCacheLimit: Int = 32 << 20, remembered: RememberedBlobs? = nil, usesCopies: Bool = true) {
             bases = PlaintextCache(limit: baseCacheLimit)
             self.remembered = remembered
+            self.usesCopies = usesCopies
         }
     }
 
@@ -67,7 +70,7 @@ public final class BlobReader {
     public func read(_ ids: [BlobID], _ type: BlobType) throws -> [Result<AlignedBuffer, RepoError>] {
         var results: [Result<AlignedBuffer, RepoError>] = []
         results.reserveCapacity(ids.count)
-        let places = try self.places(ids)
+        let places = try self.places(ids, type)
         for position in ids.indices {
             moveWindow(places[position...])
             results.append(try candidate(ids[position], type))
@@ -85,8 +88,8 @@ public final class BlobReader {
     }
 
     /// The first copy of each, where there are several to fetch.
-    private func places(_ ids: [BlobID]) throws -> [BlobLocation?] {
-        guard ids.count > 1, shared.remembered == nil else { return Array(repeating: nil, count: ids.count) }
+    private func places(_ ids: [BlobID], _ type: BlobType) throws -> [BlobLocation?] {
+        guard ids.count > 1, shared.remembered == nil, copies(type) == nil else { return Array(repeating: nil, count: ids.count) }
         let index = try repository.index()
         return ids.map { index.locations(of: $0).first }
     }
@@ -210,18 +213,36 @@ public final class BlobReader {
         let record = location.record
         if encoded.capacity < record.sealedLength { encoded = AlignedBuffer(capacity: record.sealedLength) }
         let pack = try opened(location.pack)
+        encoded.count = Int(record.storedLength)
+        if let copies = copies(record.type), let bytes = copied(record, of: location.pack, copies) {
+            if (try? pack.opener.open(record, sealed: bytes, into: encoded.base, object: "blob \(record.id)")) != nil { return }
+            // Changed since it was verified, or an index that is wrong; the store says which.
+            copies.drop(location.pack.id)
+        }
         let bytes = try window.sealed(location) ?? read(record, of: pack, object: object)
         try pack.opener.open(record, sealed: bytes, into: encoded.base, object: "blob \(record.id)")
-        encoded.count = Int(record.storedLength)
+    }
+
+    /// Where lists and trees are copied on this machine.
+    private func copies(_ type: BlobType) -> MetadataPacks? { type == .chunk || !shared.usesCopies ? nil : repository.metadata }
+
+    /// One blob's sealed bytes out of a copy of its pack, valid until the next call.
+    private func copied(_ record: BlobRecord, of pack: PackRecord, _ copies: MetadataPacks) -> UnsafeRawBufferPointer? {
+        let room = makeRoom(record.sealedLength)
+        guard copies.read(record, of: pack, into: room) else { return nil }
+        return UnsafeRawBufferPointer(room)
+    }
+
+    private func makeRoom(_ size: Int) -> UnsafeMutableRawBufferPointer {
+        if sealed.capacity < size { sealed = AlignedBuffer(capacity: size) }
+        return UnsafeMutableRawBufferPointer(start: sealed.base, count: size)
     }
 
     /// One blob's sealed bytes, valid until the next call.
     private func read(_ record: BlobRecord, of pack: OpenedPack, object: String) throws -> UnsafeRawBufferPointer {
-        let size = record.sealedLength
-        if sealed.capacity < size { sealed = AlignedBuffer(capacity: size) }
-        let window = UnsafeMutableRawBufferPointer(start: sealed.base, count: size)
-        sealed.count = try repository.store.read(pack.key, at: UInt64(record.offset), into: window)
-        guard sealed.count == size else { throw RepoError.damaged(object, "the pack ends early") }
+        let room = makeRoom(record.sealedLength)
+        sealed.count = try repository.store.read(pack.key, at: UInt64(record.offset), into: room)
+        guard sealed.count == room.count else { throw RepoError.damaged(object, "the pack ends early") }
         return sealed.bytes
     }
 

@@ -20,7 +20,7 @@ final class DataCheckWorker {
     private var recent: RecentPlaintexts
     private var windows: SealedWindows
     private var openers: [UInt32: BlobOpener] = [:]
-    private lazy var ambiguous = BlobReader(check.repository)
+    private lazy var ambiguous = BlobReader(check.repository, shared: .init(usesCopies: false))
     private var encoded = AlignedBuffer(capacity: 1 << 20)
     private var pending: [[Pending]] = BlobType.allCases.map { _ in [] }
     private var pendingBytes = 0

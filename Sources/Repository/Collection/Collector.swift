@@ -35,7 +35,8 @@ public struct Collector {
         if options.isDryRun { return try CollectionRun(self, repository, registration: nil).plan() }
         let store = repository.store
         let repository = try OpenRepository(
-            store: ReservingStore(store), keys: repository.keys, cacheDirectory: repository.cacheDirectory)
+            store: ReservingStore(store), keys: repository.keys, cacheDirectory: repository.cacheDirectory,
+            objects: repository.objects, isRemote: repository.isRemote)
         let registration = try WriterRegistration.begin(repository)
         defer {
             registration.end()

@@ -100,8 +100,7 @@ final class WriterRegistration: Sendable {
             thread?.join()
             thread = nil
         }
-        try? repository.store.delete(Self.fenceKey(identifier))
-        if hasGivenSign.withLock({ $0 }) { try? repository.store.delete(Self.signKey(identifier)) }
-        try? repository.store.delete(key)
+        let sign = hasGivenSign.withLock { $0 } ? [Self.signKey(identifier)] : []
+        try? repository.store.delete([Self.fenceKey(identifier)] + sign + [key])
     }
 }

@@ -159,8 +159,8 @@ public final class SnapshotWriter {
             let root = try assembler.finish()
             pipeline.drain()
             if pipeline.hasFailed { throw pipeline.failure }
-            // A fenced writer's packs may be gone: the index had better not name them.
-            try registration.checkFence()
+            // A fenced writer's packs may be gone: the index had better not name them. Where nothing is new, there is nothing to name.
+            if pipeline.sink.output.statistics.blobs > 0 { try registration.checkFence() }
             try pipeline.sink.output.finish()
             try registration.checkFence()
             let snapshot = describe(root, statistics())
@@ -174,6 +174,7 @@ public final class SnapshotWriter {
             }
             guard !isCancelled else { throw pipeline.failure }
             try repository.store.put(key, bytes, .create)
+            repository.objects?.keep(id, bytes)
             try confirm(key, root: root)
             registration.end()
             remembered?.memory?.finish(SnapshotCatalog.Entry(id: id, snapshot: snapshot))

@@ -37,7 +37,7 @@ final class RestoreWork: Sendable {
         metadata = TargetMetadata(OwnerNumbers(isNumeric: options.usesNumericOwners))
         let shared = BlobReader.SharedReading()
         workers.withLock { workers in
-            workers = (0..<max(1, options.threads)).map { _ in
+            workers = (0..<Self.threads(options, repository)).map { _ in
                 WorkerThread { [self] in
                     let reader = BlobReader(repository, shared: shared)
                     let stretch = FileStretch(limit: RestoreWindow.batchBytes + BlobRecord.maximumRawLength)
@@ -48,6 +48,13 @@ final class RestoreWork: Sendable {
                 }
             }
         }
+    }
+
+    /// On a remote store most of a thread's time is waiting for a round trip: more of them fetch, verify and write at once.
+    private static let remoteThreads = 8
+
+    private static func threads(_ options: RestoreOptions, _ repository: OpenRepository) -> Int {
+        max(1, repository.isRemote ? max(options.threads, remoteThreads) : options.threads)
     }
 
     var hasFailed: Bool { state.withLock { $0.failure != nil } }

@@ -12,6 +12,11 @@ public final class OpenRepository: Sendable {
     private let ring: RefreshedKeyRing
     /// A folder of this user's for index tables, safe to delete; nil: a temporary one for this process.
     public let cacheDirectory: String
+    /// Copies of small objects on this machine, for a remote store; nil: all is read from the store each time.
+    public let objects: ObjectCache?
+    let metadata: MetadataPacks?
+    /// Whether each call of the store takes a round trip over a network, so that fewer and larger ones, and more at once, are better.
+    public let isRemote: Bool
 
     public let blobHasher: BlobHasher
     /// For streams and files.
@@ -27,8 +32,12 @@ public final class OpenRepository: Sendable {
     private let looksForPacks = Monitor(false)
 
     /// Throws `.damaged` when config has no usable chunker profiles.
-    public init(store: any Store, keys: KeyRing, cacheDirectory: String) throws {
+    /// - Parameter objects: nil also for those who are to prove what the store holds.
+    public init(store: any Store, keys: KeyRing, cacheDirectory: String, objects: ObjectCache? = nil, isRemote: Bool = false) throws {
         self.store = store
+        self.objects = objects
+        self.isRemote = isRemote
+        metadata = objects.map { MetadataPacks($0, store) }
         ring = RefreshedKeyRing(keys, store)
         self.cacheDirectory = cacheDirectory
         blobHasher = BlobHasher(idSecret: keys.idSecret.bytes)
@@ -61,6 +70,16 @@ public final class OpenRepository: Sendable {
             return try IndexLoader(self).load(looksForPacks: looksForPacks)
         }
         return try IndexLoader(self).load(looksForPacks: looksForPacks, onDamaged: { onDamaged($0, $1) })
+    }
+
+    /// An object that is named by the hash of its bytes, from this machine's copy or the store. Throws `.notFound` where it has to be asked and
+    /// does not have it, and `.damaged`.
+    func object(_ key: StoreKey, named id: ObjectID, atMost limit: Int) throws -> [UInt8] {
+        if let copy = objects?.bytes(of: id, atMost: limit) { return copy }
+        let bytes = try store.get(key, atMost: limit)
+        guard ObjectHasher.hash(bytes) == id else { throw RepoError.damaged("\(key)", "its content does not match its name") }
+        objects?.keep(id, bytes)
+        return bytes
     }
 
     /// The index as of its last loading, together with what this process has added since.

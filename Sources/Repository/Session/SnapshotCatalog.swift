@@ -38,10 +38,7 @@ public struct SnapshotCatalog {
     public func read(_ id: ObjectID) throws -> Entry {
         let key = SnapshotObject.key(id)
         do {
-            let bytes = try repository.store.get(key, atMost: SnapshotObject.maximumSize)
-            guard ObjectHasher.hash(bytes) == id else {
-                throw RepoError.damaged("\(key)", "its content does not match its name")
-            }
+            let bytes = try repository.object(key, named: id, atMost: SnapshotObject.maximumSize)
             let snapshot = try repository.withKeys { keys in
                 try SnapshotCodec.decode(bytes, object: "\(key)", keyRing: keys)
             }
@@ -77,8 +74,16 @@ public struct SnapshotCatalog {
     /// All snapshots, oldest first; equal times by id. What does not read goes to `onProblem`, which may throw to end here; one
     /// deleted meanwhile is left out.
     public func all(onProblem: (ObjectID, RepoError) throws -> Void = { throw $1 }) throws -> [Entry] {
+        try allAndHeld(onProblem: onProblem).entries
+    }
+
+    /// The same, and which of them are held: all from one listing.
+    public func allAndHeld(
+        onProblem: (ObjectID, RepoError) throws -> Void = { throw $1 }
+    ) throws -> (entries: [Entry], held: Set<ObjectID>) {
+        let (ids, held) = try names()
         var entries: [Entry] = []
-        for id in try names().ids {
+        for id in ids {
             do {
                 entries.append(try read(id))
             } catch let error as RepoError where error.code == .notFound {
@@ -87,7 +92,7 @@ public struct SnapshotCatalog {
                 try onProblem(id, error)
             }
         }
-        return entries.sorted { ($0.snapshot.time, $0.id) < ($1.snapshot.time, $1.id) }
+        return (entries.sorted { ($0.snapshot.time, $0.id) < ($1.snapshot.time, $1.id) }, held)
     }
 
     /// The newest snapshot of a source on a host: what the next one follows. For a key that cannot read, the one that this machine made last

@@ -123,6 +123,11 @@ extension WALObjectName {
         return 0
     }
 
+    var isBatch: Bool {
+        if case .batch = self { return true }
+        return false
+    }
+
     var isReceived: Bool {
         if case .received = self { return true }
         return false

@@ -53,23 +53,36 @@ public struct WALArchive: Sendable {
     // MARK: Reading
 
     /// Opens an object's beginning and verifies it. Throws `.notFound` and `.damaged`.
-    public func open(_ name: WALObjectName, system: UInt64) throws -> WALObjectReader {
-        try WALObjectReader(name.key(systemIdentifier: system), store: store, keys: repository.keys, hasher: hasher)
+    /// - Parameter isWanted: whether its content will be read, which is then fetched by the same request from a remote store.
+    public func open(_ name: WALObjectName, system: UInt64, isWanted: Bool = false) throws -> WALObjectReader {
+        let firstRead = isWanted && repository.isRemote ? Self.firstRemoteRead : WALObjectReader.firstRead
+        return try WALObjectReader(
+            name.key(systemIdentifier: system), store: store, keys: repository.keys, hasher: hasher, firstRead: firstRead)
     }
+
+    /// A segment of 16 MiB that does not compress, and its description.
+    private static let firstRemoteRead = 16 << 20 | 64 << 10
 
     /// The content of a file, or nil when the archive has none under that name. Where several objects hold it, a damaged one is passed over
     /// for the next. Throws `.damaged` when none reads, `.wrongKey` for a writer key.
     public func content(of file: ArchivedFile, system: UInt64, threads: Int = availableProcessors()) throws -> AlignedBuffer? {
         var problem: (any Error)?
-        for name in try objects(holding: file, system: system) {
+        func content(_ name: WALObjectName) throws -> AlignedBuffer? {
             do {
-                let reader = try open(name, system: system)
+                let reader = try open(name, system: system, isWanted: !name.isBatch)
                 return try reader.content(of: try reader.place(of: file.name), threads: threads)
             } catch let error as RepoError where error.code == .damaged {
                 problem = problem ?? error
             } catch let error as RepoError where error.code == .notFound {
-                continue  // A prune took it since.
+                // Not there, or a prune took it since.
             }
+            return nil
+        }
+        // By itself, where most files stand: one request. Only where that fails a listing tells where else it is.
+        let alone = WALObjectName.file(file)
+        if let content = try content(alone) { return content }
+        for name in try objects(holding: file, system: system) where problem == nil || name != alone {
+            if let content = try content(name) { return content }
         }
         if let problem { throw problem }
         return nil

@@ -17,7 +17,7 @@ public struct WALObjectReader: Sendable {
     private let beginning: [UInt8]
 
     /// Most descriptions end within this many bytes; longer ones cost a second request.
-    private static let firstRead = 8 << 10
+    static let firstRead = 8 << 10
 
     /// Reads the beginning. Throws `.notFound`, or `.damaged` for an object that does not open, or that was put elsewhere.
     init(_ key: StoreKey, store: any Store, keys: KeyRing, hasher: ContentHasher, firstRead: Int = Self.firstRead) throws {

@@ -1,0 +1,145 @@
+import Glibc
+import StorageTesting
+import Testing
+
+/// `repo copy` as people run it: real programs on real folders.
+@Suite("Copies of a repository")
+struct CopyProgramTests {
+    /// Whether the other repository is made by `init --copy-of`, or has keys of its own.
+    enum Keys: CaseIterable { case shared, other }
+
+    private static let password = "another password"
+
+    /// A second repository beside the folder's own, and a program that works on it.
+    private func other(_ folder: ProgramFolder, _ keys: Keys, at path: String? = nil) throws -> ProgramUnderTest {
+        let path = path ?? "\(folder.path)/other"
+        switch keys {
+        case .shared:
+            let made = try folder.program.run("init", "--repo", path, "--copy-of", folder.repository)
+            try #require(made.status == 0, "\(made)")
+            return try folder.program.with(["REPO_URL": path])
+        case .other:
+            let fresh = try folder.program.with(["REPO_URL": path, "REPO_KEY_FILE": nil, "REPO_PASSWORD": Self.password])
+            for command in [["init"], ["key", "add", "--out", "\(folder.path)/other.key"]] {
+                let outcome = try fresh.run(command)
+                try #require(outcome.status == 0, "\(outcome)")
+            }
+            return try folder.program.with(["REPO_URL": path, "REPO_KEY_FILE": "\(folder.path)/other.key"])
+        }
+    }
+
+    private func arguments(_ folder: ProgramFolder, _ keys: Keys) -> [String] {
+        ["copy", "--to", "\(folder.path)/other", "--json"] + (keys == .other ? ["--to-key-file", "\(folder.path)/other.key"] : [])
+    }
+
+    private func size(_ directory: String) -> Int {
+        FileTree.files(directory).reduce(0) { sum, path in
+            var status = stat()
+            return lstat(path, &status) == 0 ? sum + Int(status.st_size) : sum
+        }
+    }
+
+    private func expectClean(_ program: ProgramUnderTest) throws {
+        let checked = try program.run("check", "--read-data")
+        #expect(checked.status == 0, "\(checked) \(checked.text)")
+    }
+
+    @Test("Snapshots arrive and read the same, and a second copy sends nothing", arguments: Keys.allCases)
+    func roundTrip(keys: Keys) throws {
+        let folder = try ProgramFolder()
+        let there = try other(folder, keys)
+        var random = SeededNumbers(seed: 7)
+        var bytes = random.bytes(6 << 20)
+        let tree = try SampleTree(at: "\(folder.path)/tree")
+        var streams: [[UInt8]] = []
+        for round in 0..<3 {
+            random.edit(&bytes, places: 5)
+            streams.append(bytes)
+            try folder.snapshot("stream", bytes)
+            if round > 0 { try tree.change(to: round) }
+            let files = try folder.program.run("snapshot", "files", tree.path, "--quiet", "--name", "tree")
+            try #require(files.status == 0, "\(files)")
+            let copied = try folder.program.run(arguments(folder, keys))
+            #expect(copied.status == 0, "\(copied)")
+            #expect(copied.number("snapshots_copied") == 2, "\(copied.text)")
+            #expect(copied.number("snapshots_present") == UInt64(2 * round))
+            // Deltas stay deltas: a few edits are a few kilobytes there, too.
+            if round > 0 { #expect(copied.number("bytes_sent")! < 700_000, "\(copied.text)") }
+        }
+        let again = try folder.program.run(arguments(folder, keys))
+        #expect(again.number("snapshots_copied") == 0 && again.number("bytes_sent") == 0, "\(again.text)")
+        #expect(try there.run("cat", "latest:stream", "stream").output == streams[2])
+        let listed = try there.run("snapshots", "--source", "stream", "--json")
+        #expect(listed.text.ranges(of: "\"short_id\"").count == 3)
+        let restored = try there.run("restore", "latest:tree", "--target", "\(folder.path)/restored")
+        #expect(restored.status == 0, "\(restored)")
+        #expect(try Described.tree("\(folder.path)/restored\(tree.path)") == Described.tree(tree.path))
+        try expectClean(there)
+        try folder.expectClean()
+    }
+
+    @Test("A choice of snapshots, a dry run, and what must be refused", arguments: Keys.allCases)
+    func choice(keys: Keys) throws {
+        let folder = try ProgramFolder()
+        _ = try other(folder, keys)
+        try folder.snapshot("one", [1, 2, 3])
+        let second = try folder.snapshot("one", [1, 2, 4])
+        try folder.snapshot("two", [5])
+        let before = FileTree.files("\(folder.path)/other")
+        let dry = try folder.program.run(arguments(folder, keys) + ["--dry-run"])
+        #expect(dry.number("snapshots_copied") == 3, "\(dry) \(dry.text)")
+        #expect(FileTree.files("\(folder.path)/other") == before)
+        let latest = try folder.program.run(arguments(folder, keys) + ["--latest", "--source", "one"])
+        #expect(latest.number("snapshots_copied") == 1, "\(latest) \(latest.text)")
+        #expect(latest.text.contains("\"source\":\"\(second)\""))
+        #expect(try folder.program.run("copy", "--to", folder.repository).status == 2)
+        #expect(try folder.program.run("copy", "--to", "\(folder.path)/nowhere").status == 10)
+        #expect(try folder.program.run("copy").status == 2)
+    }
+
+    @Test("A copy that is killed again and again arrives whole, and sends hardly anything twice", arguments: Keys.allCases)
+    func killed(keys: Keys) throws {
+        let folder = try ProgramFolder()
+        let there = try other(folder, keys)
+        var random = SeededNumbers(seed: 11)
+        // Incompressible, so that what is sent is known; ten snapshots with nothing in common.
+        let megabytes = getenv("REPO_TEST_COPY_MEGABYTES").flatMap { Int(String(cString: $0)) } ?? 320
+        for number in 0..<10 { try folder.snapshot("stream\(number)", random.bytes(megabytes << 20 / 10)) }
+        let whole = size("\(folder.repository)/packs")
+        var killed = 0
+        var span = 200_000
+        for _ in 0..<20 {
+            let process = try folder.program.start(arguments(folder, keys))
+            process.endInput()
+            // Real time, since a random moment of a real process is what this is about.
+            usleep(UInt32(Int.random(in: 0...span, using: &random)))
+            process.kill()
+            if try process.wait().status == nil { killed += 1 } else { span /= 2 }
+        }
+        #expect(killed >= 10, "too few rounds were killed to mean anything")
+        let last = try folder.program.run(arguments(folder, keys))
+        #expect(last.status == 0, "\(last)")
+        // All that was ever sent lies there, what was cut off included.
+        let sent = size("\(folder.path)/other/packs")
+        #expect(sent - whole < max(whole / 20, 33 << 20), "\(sent) bytes were sent of \(whole)")
+        try expectClean(there)
+        #expect(try there.run("snapshots", "--json").text.ranges(of: "\"short_id\"").count == 10)
+    }
+
+    @Test("Changes of keys reach a copy that shares them; changes on both sides are refused")
+    func changedKeys() throws {
+        let folder = try ProgramFolder()
+        let there = try other(folder, .shared)
+        try folder.snapshot("stream", [1, 2, 3])
+        #expect(try folder.program.run(arguments(folder, .shared)).status == 0)
+        #expect(try folder.program.run("key", "rotate").status == 0)
+        #expect(try folder.program.run("key", "add", "--out", "\(folder.path)/new.key").status == 0)
+        let id = try folder.snapshot("stream", [4, 5, 6])
+        let copied = try folder.program.run(arguments(folder, .shared))
+        #expect(copied.status == 0, "\(copied)")
+        let opened = try there.with(["REPO_KEY_FILE": "\(folder.path)/new.key"]).run("cat", id, "stream")
+        #expect(opened.output == [4, 5, 6], "\(opened)")
+        for program in [folder.program, there] { #expect(try program.run("key", "rotate").status == 0) }
+        #expect(try folder.program.run(arguments(folder, .shared)).status == 14)
+    }
+}

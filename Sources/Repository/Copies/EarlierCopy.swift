@@ -12,11 +12,12 @@ final class EarlierCopy {
     /// Whether everything that the index there names stays: then a root that is there has all it needs.
     private let isLasting: Bool
 
-    init(_ source: OpenRepository, _ destination: OpenRepository) {
+    /// - Parameter looksAtEach: whether blobs may be missing there for another reason than a collection.
+    init(_ source: OpenRepository, _ destination: OpenRepository, looksAtEach: Bool = false) {
         self.destination = destination
         here = BlobReader(source)
         there = BlobReader(destination)
-        isLasting = (try? destination.index().isLasting) ?? false
+        isLasting = !looksAtEach && (try? destination.index().isLasting) ?? false
     }
 
     /// What a directory, or a part of one, held.

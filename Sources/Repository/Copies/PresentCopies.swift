@@ -24,6 +24,9 @@ struct PresentCopies {
         return copies[CopyOrigin(of: entry, in: source)]?.id
     }
 
+    /// The copy of what `origin` names, or that itself.
+    func entry(_ origin: CopyOrigin) -> SnapshotCatalog.Entry? { copies[origin] }
+
     /// The same by its id alone, or among those just copied.
     func id(
         of snapshot: ObjectID, from source: RepositoryID, _ copied: [(source: ObjectID, destination: ObjectID)]

@@ -196,6 +196,67 @@ public final class RepositoryCopy {
         }
     }
 
+    // MARK: Healing
+
+    /// Sends what snapshots that are there lack there: what a check found damaged, and a repair has taken out. Returns those that could not be
+    /// completed. Nothing is published.
+    func fill(
+        _ pairs: [(here: SnapshotCatalog.Entry, there: SnapshotCatalog.Entry)], _ bytes: inout UInt64
+    ) throws -> [(ObjectID, RepoError)] {
+        let reading = try WriterRegistration.begin(source)
+        defer { reading.end() }
+        let registration = try WriterRegistration.begin(destination)
+        defer { registration.end() }
+        try source.reloadIndex()
+        try destination.reloadIndexToRestOn()
+        var failures: [(ObjectID, RepoError)] = []
+        if isTwin {
+            var outcome = CopyOutcome()
+            var plan = try PackPlan(source, lacking: try destination.index())
+            let reader = BlobReader(source)
+            for (number, pair) in pairs.enumerated() {
+                do {
+                    try plan.add(pair.there.snapshot.root, number: number, reader: reader)
+                } catch let error as RepoError where error.code == .damaged {
+                    failures.append((pair.here.id, error))
+                }
+            }
+            let transfer = PackTransfer(
+                source: source, destination: destination, registration: registration, progress: progress,
+                index: try destination.index(), stored: try PackObject.all(in: destination.store))
+            for number in pairs.indices {
+                do {
+                    try transfer.send(plan, number: number, outcome: &outcome)
+                } catch let error as RepoError where error.code == .damaged {
+                    failures.append((pairs[number].here.id, error))
+                }
+            }
+            bytes += outcome.bytesSent
+            return failures
+        }
+        let known = KnownBlobs()
+        for pair in pairs {
+            let sealing = try SnapshotSealing(source, destination, known: known, looksAtEach: true, progress: progress)
+            do {
+                let root = try sealing.copy(pair.there.snapshot.root, earlier: (pair.there.snapshot.root, pair.here.snapshot.root))
+                try registration.checkFence()
+                try sealing.sink.output.finish()
+                bytes += sealing.sink.output.statistics.objectBytes
+                guard root == pair.here.snapshot.root else {
+                    throw RepoError(.damaged, "its copy \(pair.there.id.short) holds something else", advice: "Run 'repo check' there.")
+                }
+            } catch let error as RepoError where error.code == .damaged {
+                sealing.sink.output.abandon()
+                known.forget()
+                failures.append((pair.here.id, error))
+            } catch {
+                sealing.sink.output.abandon()
+                throw error
+            }
+        }
+        return failures
+    }
+
     /// A hold here is one there; that one ended here ends none there.
     private func copyHolds(
         _ entries: [SnapshotCatalog.Entry], _ present: PresentCopies, _ copied: [(source: ObjectID, destination: ObjectID)]

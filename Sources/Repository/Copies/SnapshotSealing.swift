@@ -16,13 +16,16 @@ final class SnapshotSealing {
     let lane: BlobSink.Lane
     private let earlier: EarlierCopy
 
-    init(_ source: OpenRepository, _ destination: OpenRepository, known: KnownBlobs, progress: CopyProgress) throws {
+    /// - Parameter looksAtEach: whether something may be missing there of a snapshot that is.
+    init(
+        _ source: OpenRepository, _ destination: OpenRepository, known: KnownBlobs, looksAtEach: Bool = false, progress: CopyProgress
+    ) throws {
         (self.source, self.destination, self.known) = (source, destination, known)
         sink = BlobSink(destination, compressionLevel: BlobCoder.defaultLevel)
         lane = sink.makeLane()
         reader = BlobReader(source)
         chunks = ChunkSealing(source, destination, sink: sink, known: known, progress: progress)
-        earlier = EarlierCopy(source, destination)
+        earlier = EarlierCopy(source, destination, looksAtEach: looksAtEach)
     }
 
     /// A directory, or a part of one, that is being rewritten. Its ids become the other repository's from the first on.

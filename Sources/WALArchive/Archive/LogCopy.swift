@@ -68,6 +68,28 @@ public struct LogCopy {
         return outcome
     }
 
+    /// Brings back what a check found damaged or missing of the destination's log: damaged objects go aside first, as `LogRepair` does it, and
+    /// then all that the destination lacks of the clusters concerned comes from the source.
+    /// - Parameter damages: of a check of the destination; those of kind log count.
+    public func heal(_ damages: [Damage]) throws -> (healed: [String], outcome: Outcome) {
+        let keys = damages.filter { $0.kind == .log }.compactMap { StoreKey(checking: $0.object) }.filter { WALObjectName.parse($0) != nil }
+        guard !keys.isEmpty else { return ([], Outcome()) }
+        var there: Set<StoreKey> = []
+        for key in keys where try destination.store.stat(key) != nil { there.insert(key) }
+        var healed: [String] = []
+        for key in there.sorted() {
+            // Only what is good in the source is taken out of the way here.
+            guard (try? WALObjectReader(key, store: source.store, keys: source.repository.keys, hasher: source.hasher).verifyContent()) != nil
+            else { continue }
+            _ = try LogRepair(destination).run(["\(key)"])
+        }
+        let outcome = try run(systems: Set(keys.compactMap { WALObjectName.parse($0)?.systemIdentifier }))
+        for key in keys where try destination.store.stat(key) != nil && !outcome.failures.contains(where: { $0.object == "\(key)" }) {
+            healed.append("\(key)")
+        }
+        return (healed, outcome)
+    }
+
     private func send(_ key: StoreKey) throws -> UInt64 {
         let reader = try WALObjectReader(key, store: source.store, keys: source.repository.keys, hasher: source.hasher)
         try reader.verifyContent()

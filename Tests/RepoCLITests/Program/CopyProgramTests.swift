@@ -142,4 +142,75 @@ struct CopyProgramTests {
         for program in [folder.program, there] { #expect(try program.run("key", "rotate").status == 0) }
         #expect(try folder.program.run(arguments(folder, .shared)).status == 14)
     }
+
+    private func flip(_ path: String) throws {
+        var bytes = try FileTree.read(path)
+        bytes[bytes.count / 2] ^= 4
+        try #require(chmod(path, 0o600) == 0)
+        try FileTree.write(path, bytes)
+    }
+
+    @Test("Damaged and missing objects of every kind come back from a copy", arguments: Keys.allCases)
+    func healed(keys: Keys) throws {
+        let folder = try ProgramFolder()
+        _ = try other(folder, keys)
+        var random = SeededNumbers(seed: 3)
+        var bytes = random.bytes(3 << 20)
+        var streams: [[UInt8]] = []
+        for _ in 0..<3 {
+            random.edit(&bytes, places: 3)
+            streams.append(bytes)
+            let id = try folder.snapshot("stream", bytes)
+            try #require(try folder.program.run("hold", "add", id, "--reason", "test").status == 0)
+        }
+        try #require(try folder.program.run(arguments(folder, keys)).status == 0)
+        let heal = ["check", "--read-data", "--heal-from", "\(folder.path)/other"]
+            + (keys == .other ? ["--heal-key-file", "\(folder.path)/other.key"] : [])
+        // A snapshot that is gone cannot be told from one that was forgotten, and index segments from ones that were never there.
+        var kinds = [("packs", true), ("packs", false), ("index", true), ("index", false), ("snapshots", true)]
+        if keys == .shared { kinds += [("keys", false), ("configs", true), ("configs", false)] }
+        for (kind, isFlipped) in kinds {
+            let objects = FileTree.files("\(folder.repository)/\(kind)").filter {
+                // The key that this test opens the repository with stays; holds are not snapshots.
+                if kind == "keys" { return (try? FileTree.read($0).count > 12 && FileTree.read($0)[12] == 1) ?? false }
+                return !$0.hasSuffix(".hold") && !$0.contains("/.")
+            }
+            let object = try #require(objects.first, "\(kind)")
+            if isFlipped { try flip(object) } else { try #require(unlink(object) == 0) }
+            let found = try folder.program.run("check", "--read-data")
+            #expect(found.status == 12, "\(kind) \(isFlipped): \(found) \(found.text)")
+            let outcome = try folder.program.run(heal)
+            #expect(outcome.status == 0, "\(kind) \(isFlipped): \(outcome) \(outcome.text)")
+            try folder.expectClean()
+            #expect(try folder.program.run("snapshots", "--json").text.ranges(of: "\"short_id\"").count == 3, "\(kind)")
+            #expect(try folder.program.run("cat", "latest:stream", "stream").output == streams[2], "\(kind)")
+        }
+        #expect(!FileTree.files("\(folder.repository)/damaged").isEmpty)
+    }
+
+    @Test("Snapshots arrive whole while prunes run in both places", arguments: Keys.allCases)
+    func besideCollection(keys: Keys) throws {
+        let folder = try ProgramFolder()
+        let there = try other(folder, keys)
+        var random = SeededNumbers(seed: 19)
+        var bytes = random.bytes(4 << 20)
+        for _ in 0..<4 {
+            for _ in 0..<3 {
+                random.edit(&bytes, places: 40)
+                try folder.snapshot("stream", bytes)
+            }
+            let prune = ["forget", "--keep-last", "2", "--prune", "--max-unused", "0%", "--min-age", "0s"]
+            let running = try [folder.program.start(arguments(folder, keys)), folder.program.start(prune), there.start(prune)]
+            for process in running { process.endInput() }
+            let outcomes = try running.map { try $0.wait() }
+            // A snapshot that was forgotten before it was reached is named; nothing else may go wrong.
+            #expect(outcomes[0].status == 0 || outcomes[0].errors.contains("snapshots/"), "\(outcomes[0]) \(outcomes[0].text)")
+            for outcome in outcomes.dropFirst() { #expect(outcome.status == 0, "\(outcome) \(outcome.text)") }
+            let last = try folder.program.run(arguments(folder, keys))
+            #expect(last.status == 0, "\(last) \(last.text)")
+            #expect(try there.run("cat", "latest:stream", "stream").output == bytes)
+            try expectClean(there)
+            try folder.expectClean()
+        }
+    }
 }

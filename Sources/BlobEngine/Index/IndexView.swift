@@ -4,6 +4,8 @@ public import RepoBase
 public struct BlobLocation: Hashable, Sendable {
     public let record: BlobRecord
     public let pack: PackRecord
+
+    public init(record: BlobRecord, pack: PackRecord) { (self.record, self.pack) = (record, pack) }
 }
 
 /// The index as one process sees it: all segments that count, and which packs are condemned.
@@ -128,6 +130,16 @@ public final class IndexView: Sendable {
             guard isThere else { return false }
         }
         return true
+    }
+
+    /// Whether the blob is in a pack that is neither condemned nor absent, whoever wrote it: for those who rest nothing on it.
+    public func hasLastingCopy(_ id: BlobID) -> Bool {
+        locations(of: id).contains { !condemned.contains($0.pack.id) && !absent.contains($0.pack.id) }
+    }
+
+    /// Whether every pack that the index names is there to stay.
+    public var isLasting: Bool {
+        tables.allSatisfy { $0.packs.allSatisfy { !condemned.contains($0.id) && !absent.contains($0.id) } }
     }
 
     public func contains(_ id: BlobID) -> Bool { tables.contains { !$0.positions(of: id).isEmpty } }

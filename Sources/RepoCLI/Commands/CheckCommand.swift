@@ -11,13 +11,15 @@ struct CheckCommand: RepoSubcommand {
         discussion: """
             Without options the structure: that every blob is indexed and every pack is there. --read-data opens \
             everything and recomputes every id. Damage is named with the snapshots and paths that it hurts; the exit \
-            status is then 12.
+            status is then 12. --heal-from brings it back from a copy of the repository, --heal from those that are configured; then \
+            everything is checked again.
 
             Examples:
               repo check
               repo check --read-data
               repo check --read-data-subset 1/7
               repo check --read-data-subset 5%
+              repo check --read-data --heal-from s3://offsite/backup
             """)
 
     @Flag(help: "Read everything.") var readData = false
@@ -28,6 +30,7 @@ struct CheckCommand: RepoSubcommand {
     var readDataSubset: String?
     @Option(help: ArgumentHelp("Only what the snapshots of this source need.", valueName: "name")) var source:
         String?
+    @OptionGroup(title: "Healing") var healing: HealingArguments
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func validate() throws {
@@ -42,11 +45,16 @@ struct CheckCommand: RepoSubcommand {
         options.source = source
         let repository = try context.openRepositoryPastCopies()
         let progress = CheckProgress()
-        let report = try ProgressDisplay.during(context, "check", { .init(progress.values) }) {
+        func check() throws -> CheckReport {
             var report = try RepositoryCheck(repository, options: options, progress: progress).run()
             report.add(
                 try LogCheck(WALArchive(repository), data: options.data, source: source, progress: progress).run())
             return report
+        }
+        var report = try ProgressDisplay.during(context, "check", { .init(progress.values) }, check)
+        for copy in report.isClean ? [] : try healing.copies(context) where !report.isClean {
+            try healing.heal(repository, from: copy, report, context)
+            report = try check()
         }
         if context.options.json {
             try context.console.print(JSONOutput.pretty(CheckResult(report)))

@@ -30,6 +30,16 @@ extension Configuration {
             }
             sources.append(source)
         }
+        for section in try table.tables("copy") {
+            let copy = try ConfiguredRepository(section)
+            guard let url = copy.url else {
+                throw section.error("url", "a copy has no url", advice: "Write url = \"/mnt/offsite/backup\".")
+            }
+            guard !copies.contains(where: { $0.url == url }), url != repository.url else {
+                throw section.error("url", "'\(url)' is named twice", advice: "Each copy is another repository.")
+            }
+            copies.append(copy)
+        }
         try table.finish()
     }
 }

@@ -7,9 +7,11 @@ struct Configuration: Equatable {
     /// For sources without a retention of their own.
     var retention: RetentionRules?
     var sources: [ConfiguredSource] = []
+    /// Repositories that `repo copy` sends to, and that damage is healed from.
+    var copies: [ConfiguredRepository] = []
 }
 
-/// `[repository]`: where it is and how it is unlocked, for want of options and environment variables.
+/// `[repository]`: where it is and how it is unlocked, for want of options and environment variables. The same of a `[[copy]]`.
 struct ConfiguredRepository: Equatable {
     var url: String?
     var passwordFile: String?

@@ -22,7 +22,7 @@ struct RepoCommand: ParsableCommand {
             DiffCommand.self,
             FindCommand.self, RestoreCommand.self, CheckCommand.self, ForgetCommand.self, PruneCommand.self,
             HoldCommand.self, StatsCommand.self, WALCommand.self, DrillCommand.self, RepairCommand.self, KeyCommand.self,
-            StorageCommand.self,
+            StorageCommand.self, CopyCommand.self,
             ManualCommand.self,
         ])
 }

@@ -35,6 +35,12 @@ extension Snapshot {
             }
         }
         if !facts.isEmpty { writer.field(27) { $0.raw(facts) } }
+        if let origin {
+            writer.field(28) {
+                $0.raw(origin.repository.bytes)
+                $0.hash(origin.snapshot)
+            }
+        }
         return writer.bytes
     }
 
@@ -75,6 +81,9 @@ extension Snapshot {
                     nanoseconds: UInt32(try field.varint(atMost: 999_999_999, "a count of nanoseconds")))
             case 25: snapshot.arguments.append(Array(try field.raw(field.remaining)))
             case 27: snapshot.facts = Array(try field.raw(field.remaining))
+            case 28:
+                let repository = RepositoryID(bytes: try field.raw(RepositoryID.byteCount))!
+                snapshot.origin = CopyOrigin(repository: repository, snapshot: try field.hash())
             default: return false
             }
             return true

@@ -32,6 +32,8 @@ public struct Snapshot: Hashable, Sendable {
     public var arguments: [[UInt8]] = []
     /// What a source of a database knows of it, in that source's own bytes (format.md, 7.2); empty for others.
     public var facts: [UInt8] = []
+    /// What it was copied from, where it was sealed anew for this repository.
+    public var origin: CopyOrigin?
 
     public static let problemLimit = 1000
 

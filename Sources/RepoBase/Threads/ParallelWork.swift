@@ -1,7 +1,5 @@
-import RepoBase
-
 /// Numbered pieces of work, shared out among a few threads in ascending order.
-enum ParallelWork {
+public enum ParallelWork {
     private struct State {
         var next = 0
         var error: (any Error)?
@@ -9,7 +7,7 @@ enum ParallelWork {
 
     /// Runs `body` once for each number below `count`, on at most `threads` threads, the caller's among them. `makeWorker` makes what one
     /// thread needs for itself. After the first error no further piece is begun, and that error is thrown.
-    static func run<Worker>(
+    public static func run<Worker>(
         _ count: Int, threads: Int, worker makeWorker: @escaping @Sendable () -> Worker,
         _ body: @escaping @Sendable (_ number: Int, _ worker: Worker) throws -> Void
     ) throws {

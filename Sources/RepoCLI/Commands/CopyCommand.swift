@@ -1,0 +1,177 @@
+import ArgumentParser
+import PostgresFormats
+import RepoBase
+import Repository
+import Storage
+import WALArchive
+
+struct CopyCommand: RepoSubcommand {
+    static let configuration = CommandConfiguration(
+        commandName: "copy",
+        abstract: "Send snapshots and the database's log to other repositories.",
+        discussion: """
+            Sends what the other repository lacks, beside running snapshots and prunes. One made by 'repo init --copy-of' shares the keys, and \
+            objects go to it as they are; for any other everything is sealed anew with its own keys. A snapshot appears there once all that it \
+            needs is durable. Interrupted, run it again: what has arrived is not sent again.
+
+            Without snapshots all of them are copied, and all of the log; with --source, --latest or snapshots only those, and the log of \
+            their databases. Nothing is ever deleted there: run 'repo forget' and 'repo prune' with the rules of that place.
+
+            Examples:
+              repo init --repo s3://offsite/backup --copy-of /srv/backup
+              repo copy --to s3://offsite/backup
+              repo copy --to /mnt/usb/backup --to-password-file /etc/repo/usb-password --latest
+              repo copy
+            """)
+
+    @Argument(help: SnapshotName.help) var snapshots: [String] = []
+    @OptionGroup var to: CopyDestinationArguments
+    @Option(help: ArgumentHelp("Snapshots of this source only.", valueName: "name")) var source: String?
+    @Flag(help: "Of each host and source the newest snapshot only.") var latest = false
+    @Flag(name: .customLong("dry-run"), help: "Say what would be sent, and change nothing.") var isDryRun = false
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func validate() throws {
+        if !snapshots.isEmpty, source != nil || latest { throw ValidationError("Name snapshots, or choose them by --source and --latest.") }
+    }
+
+    func run(_ context: CommandContext) throws -> Int32 {
+        let destinations = try to.destinations(context).map { try OtherRepository($0, context) }
+        let repository = try context.openRepository()
+        let entries = try chosen(SnapshotCatalog(repository), context)
+        var status = ExitStatus.done
+        for destination in destinations {
+            do {
+                let ended = try copy(entries, from: repository, to: destination, context)
+                if status == ExitStatus.done { status = ended }
+            } catch where destinations.count > 1 && !(error is Console.ReaderGone) {
+                // One place that cannot be reached keeps no other from its copy.
+                let ended = CommandRunner(console: context.console).report(error, asJSON: context.options.json)
+                if status == ExitStatus.done { status = ended }
+            }
+        }
+        return status
+    }
+
+    private func chosen(_ catalog: SnapshotCatalog, _ context: CommandContext) throws -> [SnapshotCatalog.Entry] {
+        guard snapshots.isEmpty else {
+            var entries: [SnapshotCatalog.Entry] = []
+            for name in snapshots {
+                let entry = try catalog.find(name)
+                if !entries.contains(where: { $0.id == entry.id }) { entries.append(entry) }
+            }
+            return entries
+        }
+        var entries = try catalog.all(onProblem: { _, error in context.warn(error.message) })
+        if let source {
+            entries.removeAll { $0.snapshot.source != source }
+            guard !entries.isEmpty else {
+                throw RepoError(.notFound, "there is no snapshot of source '\(source)'", advice: "'repo snapshots' lists what there is.")
+            }
+        }
+        guard latest else { return entries }
+        var newest: [String: SnapshotCatalog.Entry] = [:]
+        for entry in entries { newest["\(entry.snapshot.host)\0\(entry.snapshot.source)"] = entry }
+        return entries.filter { newest["\($0.snapshot.host)\0\($0.snapshot.source)"] == $0 }
+    }
+
+    private func copy(
+        _ entries: [SnapshotCatalog.Entry], from repository: OpenRepository, to other: OtherRepository, _ context: CommandContext
+    ) throws -> Int32 {
+        let started = ContinuousClock.now
+        let destination = try other.open(context, isDryRun: isDryRun)
+        let progress = CopyProgress()
+        let copy = RepositoryCopy(from: repository, to: destination, isDryRun: isDryRun, progress: progress) { step in
+            if context.options.verbose { context.note(step) }
+        }
+        try copy.prepare()
+        let isAll = snapshots.isEmpty && source == nil && !latest
+        let (log, outcome) = try ProgressDisplay.during(context, "copy", { ProgressSample(progress.values) }) {
+            // First, so that no base backup is there without the log that makes it whole.
+            let log = try LogCopy(from: repository, to: destination, isDryRun: isDryRun)
+                .run(systems: isAll ? nil : Set(BaseBackup.all(entries).map(\.facts.systemIdentifier)))
+            return (log, try copy.run(entries))
+        }
+        let result = CopyResult(
+            outcome, log, url: destination.store.location, isTwin: copy.isTwin, isDryRun: isDryRun,
+            seconds: (ContinuousClock.now - started) / .seconds(1))
+        if context.options.json {
+            try context.console.print(JSONOutput.line(result))
+        } else {
+            for failure in result.failures { context.warn(failure.problem) }
+            if context.options.verbose {
+                for id in result.copied { try context.console.print("\(id.source) is there as \(id.destination)") }
+            }
+            if !context.options.quiet { try context.console.print(result.line) }
+        }
+        return result.failures.isEmpty ? ExitStatus.done : RepoError.Code.damaged.exitStatus
+    }
+}
+
+extension ProgressSample {
+    fileprivate init(_ values: CopyProgress.Values) {
+        self.init(done: values.bytes, total: values.bytesToSend)
+    }
+}
+
+private struct CopyResult: Encodable {
+    struct Copied: Encodable {
+        let source: String
+        let destination: String
+    }
+
+    struct Failure: Encodable {
+        let object: String
+        let problem: String
+    }
+
+    let url: String
+    let sharesKeys: Bool
+    let snapshots: Int
+    let snapshotsPresent: Int
+    let snapshotsCopied: Int
+    let copied: [Copied]
+    let bytesSent: UInt64
+    let packsSent: UInt64
+    let packsTakenUp: UInt64
+    let blobsSealed: UInt64
+    let blobsCompared: UInt64
+    let logObjects: UInt64
+    let logObjectsSent: UInt64
+    let logBytesSent: UInt64
+    let failures: [Failure]
+    let seconds: Double
+    let dryRun: Bool?
+
+    init(_ outcome: CopyOutcome, _ log: LogCopy.Outcome, url: String, isTwin: Bool, isDryRun: Bool, seconds: Double) {
+        (self.url, sharesKeys) = (url, isTwin)
+        snapshots = outcome.snapshots
+        snapshotsPresent = outcome.snapshotsPresent
+        snapshotsCopied = outcome.copied.count
+        copied = outcome.copied.map { Copied(source: "\($0.source)", destination: "\($0.destination)") }
+        bytesSent = outcome.bytesSent
+        packsSent = outcome.packsSent
+        packsTakenUp = outcome.packsTakenUp
+        blobsSealed = outcome.blobsSealed
+        blobsCompared = outcome.blobsCompared
+        logObjects = log.objects
+        logObjectsSent = log.sent
+        logBytesSent = log.bytesSent
+        failures =
+            outcome.failures.map { Failure(object: "\(SnapshotObject.key($0.snapshot))", problem: "snapshot \($0.snapshot.short) was not copied: \($0.error.message)") }
+            + log.failures.map { Failure(object: $0.object, problem: "\($0.object) was not copied: \($0.error.message)") }
+        self.seconds = (seconds * 1000).rounded() / 1000
+        dryRun = isDryRun ? true : nil
+    }
+
+    var line: String {
+        var text = dryRun == true ? "dry run: \(url) lacks" : "\(url):"
+        text += " \(snapshotsCopied) snapshots" + (dryRun == true ? "" : " copied")
+        text += ", \(snapshotsPresent) were there"
+        if logObjects > 0 { text += "; \(logObjectsSent) of \(logObjects) objects of the log" }
+        // What is new to a repository with other keys is known once it was read.
+        if dryRun != true || sharesKeys { text += "; \(ByteCount.describe(bytesSent + logBytesSent))" + (dryRun == true ? "" : " sent") }
+        if !failures.isEmpty { text += "; \(failures.count) could not be copied" }
+        return text
+    }
+}

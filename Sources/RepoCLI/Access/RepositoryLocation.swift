@@ -6,6 +6,12 @@ import StorageRemote
 enum RepositoryLocation: Equatable {
     case directory(String)
     case s3(S3Location)
+    case sftp(SFTPLocation)
+
+    /// Reached over a network, and so probed before a repository is made there.
+    var isRemote: Bool {
+        if case .directory = self { false } else { true }
+    }
 
     /// Throws `.usage` for what this version cannot reach.
     init(parsing text: String) throws(RepoError) {
@@ -25,10 +31,11 @@ enum RepositoryLocation: Equatable {
             }
             self = .directory(path)
         case "s3": self = .s3(try S3Location(parsing: rest))
-        case "azblob", "gs", "sftp":
+        case "sftp": self = .sftp(try SFTPLocation(parsing: rest))
+        case "azblob", "gs":
             throw RepoError(
                 .usage, "'\(text)': repositories at \(scheme): are not in this version",
-                advice: "Name a bucket in S3 (s3:), or a directory of this machine or of a file server that it has mounted.")
+                advice: "Name a bucket in S3 (s3:), a directory on an SSH server (sftp:), or one of this machine or of a file server that it has mounted.")
         default:
             // A path may hold a colon.
             guard scheme.contains("/") || !rest.hasPrefix("//") else {
@@ -43,27 +50,34 @@ enum RepositoryLocation: Equatable {
     /// Stores that are reached over a network are tried again when they fail.
     /// - Parameter creating: for `init`, which makes the directory.
     func open(_ context: CommandContext, creating: Bool = false) throws -> any Store {
+        let store: any Store
         switch self {
         case .directory(let path): return try LocalStore(path: path, mustExist: !creating)
-        case .s3(let location):
-            let console = context.console
-            let store = try S3Store(location, environment: { console.variable($0) })
-            return RetryingStore(
-                store, policy: try Self.patience(console),
-                onRetry: { error, wait in
-                    context.note("\(error.message); trying again in \(max(1, wait.components.seconds)) s")
-                })
+        case .s3(let location): store = try S3Store(location, environment: { context.console.variable($0) })
+        case .sftp(let location):
+            store = try SFTPStore(location, mustExist: !creating, command: context.console.variable("REPO_SSH_COMMAND"))
         }
+        return RetryingStore(
+            store, policy: try Self.patience(context.console),
+            onRetry: { error, wait in
+                context.note("\(error.message); trying again in \(max(1, wait.components.seconds)) s")
+            })
     }
 
-    /// As it answers by itself, with pages of a listing so short that a few objects need several.
-    func openForProbing(_ context: CommandContext) throws -> any Store {
-        guard case .s3(let location) = self else { return try open(context) }
-        let console = context.console
-        var options = S3Store.Options()
-        options.pageKeys = 5
-        options.pagesInTurn = 2
-        return try S3Store(location, environment: { console.variable($0) }, options: options)
+    /// As it answers by itself, with pages of a listing so short that a few objects need several, and writers with connections of their own.
+    func openForProbing(_ context: CommandContext, creating: Bool = false) throws -> any Store {
+        switch self {
+        case .directory: return try open(context, creating: creating)
+        case .s3(let location):
+            var options = S3Store.Options()
+            options.pageKeys = 5
+            options.pagesInTurn = 2
+            return try S3Store(location, environment: { context.console.variable($0) }, options: options)
+        case .sftp(let location):
+            var options = SFTPStore.Options()
+            options.transferMinimum = 0
+            return try SFTPStore(location, mustExist: !creating, command: context.console.variable("REPO_SSH_COMMAND"), options: options)
+        }
     }
 
     /// How long a store that does not answer is waited for: `REPO_RETRY_SECONDS`, ten minutes by default. Throws `.usage`.

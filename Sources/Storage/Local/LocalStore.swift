@@ -126,7 +126,7 @@ public final class LocalStore: Store {
         guard result >= 0 || isAbsence(result) else { throw failure(.delete(key), .unlink, result) }
         if result < 0 { try ensurePresent(.delete(key)) }
         // Also where it was absent: another process may have removed it and not yet made that durable.
-        try synchroniseDirectory(StoreDirectory.parent(of: key.description), .delete(key), mayBeAbsent: true)
+        try synchroniseDirectory(StorePath.parent(of: key.description), .delete(key), mayBeAbsent: true)
     }
 
     // MARK: - Failures

@@ -8,11 +8,6 @@ enum RepositoryLocation: Equatable {
     case s3(S3Location)
     case sftp(SFTPLocation)
 
-    /// Reached over a network, and so probed before a repository is made there.
-    var isRemote: Bool {
-        if case .directory = self { false } else { true }
-    }
-
     /// Throws `.usage` for what this version cannot reach.
     init(parsing text: String) throws(RepoError) {
         guard let colon = text.firstIndex(of: ":") else {
@@ -52,7 +47,10 @@ enum RepositoryLocation: Equatable {
     func open(_ context: CommandContext, creating: Bool = false) throws -> any Store {
         let store: any Store
         switch self {
-        case .directory(let path): return try LocalStore(path: path, mustExist: !creating)
+        case .directory(let path):
+            let local = try LocalStore(path: path, mustExist: !creating)
+            guard local.isOnNetwork else { return local }
+            store = local
         case .s3(let location): store = try S3Store(location, environment: { context.console.variable($0) })
         case .sftp(let location):
             store = try SFTPStore(location, mustExist: !creating, command: context.console.variable("REPO_SSH_COMMAND"))
@@ -67,7 +65,7 @@ enum RepositoryLocation: Equatable {
     /// As it answers by itself, with pages of a listing so short that a few objects need several, and writers with connections of their own.
     func openForProbing(_ context: CommandContext, creating: Bool = false) throws -> any Store {
         switch self {
-        case .directory: return try open(context, creating: creating)
+        case .directory(let path): return try LocalStore(path: path, mustExist: !creating)
         case .s3(let location):
             var options = S3Store.Options()
             options.pageKeys = 5

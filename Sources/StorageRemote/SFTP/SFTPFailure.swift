@@ -31,7 +31,7 @@ struct SFTPFailure: Error, Hashable {
     ///   - status: of its end, as waitpid(2) tells it.
     static func connecting(_ words: String, _ location: SFTPLocation) -> SFTPFailure {
         let lines = words.split(whereSeparator: \.isNewline).map { $0.filter { !$0.isASCII || $0 >= " " } }.filter { !$0.isEmpty && !$0.hasPrefix("@") }
-        let last = lines.last.map { "ssh says: " + $0.prefix(300) } ?? "the connection ended before it began"
+        let last = lines.last.map { "ssh says: " + ($0.hasPrefix("ssh: ") ? $0.dropFirst(5) : $0[...]).prefix(300) } ?? "the connection ended before it began"
         let login = "ssh " + (location.port.map { "-p \($0) " } ?? "") + location.destination
         let scan = "ssh-keyscan " + (location.port.map { "-p \($0) " } ?? "") + location.host
         let file = location.knownHosts ?? "~/.ssh/known_hosts"

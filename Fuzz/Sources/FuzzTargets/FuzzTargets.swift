@@ -10,7 +10,7 @@ import RepoBase
 enum FuzzTarget: String, CaseIterable {
     case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, zstd, delta
     case segment, control, manifest, history, label, facts, logobject
-    case xml, json, location
+    case xml, json, location, sftp
 
     static let chosen: FuzzTarget = {
         let name = getenv("FUZZ_TARGET").map { String(cString: $0) } ?? ""
@@ -68,6 +68,22 @@ enum FuzzTarget: String, CaseIterable {
             precondition(again.bucket == location.bucket && again.prefix == location.prefix, "a location's name is another's")
             _ = try? S3Settings(location, { _ in nil })
             _ = ProfileFile(parsing: text, prefixed: true)["default"]
+        case .sftp:
+            guard bytes.count >= SFTPFrame.size else { return }
+            _ = try? SFTPFrame(bytes)
+            let body = Array(bytes[1...])
+            if case .names(let names)? = try? SFTPAnswer(bytes[0], body) {
+                precondition(names.allSatisfy { !$0.name.contains("/") && !$0.name.isEmpty }, "a name leads elsewhere")
+            }
+            _ = try? SFTPFileSystem(body)
+            guard var abilities = try? SFTPAbilities(version: [0, 0, 0, 3] + body) else { return }
+            try? abilities.take(limits: body)
+            precondition((1024...261_120).contains(abilities.readBytes) || abilities.readBytes == 32_768, "a request without a bound")
+            if let text = String(validating: body, as: UTF8.self), let location = try? SFTPLocation(parsing: text) {
+                guard let again = try? SFTPLocation(parsing: String(location.description.dropFirst(5))) else { preconditionFailure("a location's name is none") }
+                precondition(again.destination == location.destination && again.path == location.path, "a location's name is another's")
+                _ = try? SSHCommand(location, command: text)
+            }
         case .segment, .control, .manifest, .history, .label, .facts: runPostgres(bytes)
         case .logobject: logObject(bytes)
         }

@@ -19,6 +19,9 @@ struct LogAccess {
         case .s3:
             repository = try context.locationText()
             variables = S3Store.variables.filter { context.console.variable($0) != nil }
+        case .sftp:
+            repository = try context.locationText()
+            variables = SFTPStore.variables.filter { context.console.variable($0) != nil }
         }
         var words = [Self.program(), "wal", "get", "--config", "/dev/null", "--repo", repository]
         switch try context.credentialSource() {

@@ -6,12 +6,13 @@ import StorageRemote
 enum RepositoryLocation: Equatable {
     case directory(String)
     case s3(S3Location)
+    case sftp(SFTPLocation)
 
     /// Whether each question to it takes a request over a network.
     var isRemote: Bool {
         switch self {
         case .directory: false
-        case .s3: true
+        case .s3, .sftp: true
         }
     }
 
@@ -33,10 +34,11 @@ enum RepositoryLocation: Equatable {
             }
             self = .directory(path)
         case "s3": self = .s3(try S3Location(parsing: rest))
-        case "azblob", "gs", "sftp":
+        case "sftp": self = .sftp(try SFTPLocation(parsing: rest))
+        case "azblob", "gs":
             throw RepoError(
                 .usage, "'\(text)': repositories at \(scheme): are not in this version",
-                advice: "Name a bucket in S3 (s3:), or a directory of this machine or of a file server that it has mounted.")
+                advice: "Name a bucket in S3 (s3:), a directory on an SSH server (sftp:), or one of this machine or of a file server that it has mounted.")
         default:
             // A path may hold a colon.
             guard scheme.contains("/") || !rest.hasPrefix("//") else {
@@ -48,31 +50,42 @@ enum RepositoryLocation: Equatable {
         }
     }
 
-    /// Stores that are reached over a network are tried again when they fail.
+    /// Stores that are reached over a network are tried again when they fail, and asked as much at once as they bear.
     /// - Parameter creating: for `init`, which makes the directory.
     func open(_ context: CommandContext, creating: Bool = false) throws -> any Store {
+        let store: any Store
+        switch self {
+        case .directory(let path):
+            let local = try LocalStore(path: path, mustExist: !creating)
+            guard local.isOnNetwork else { return local }
+            store = local
+        case .s3(let location):
+            store = try context.paced(AdaptiveStore(try S3Store(location, environment: { context.console.variable($0) })))
+        case .sftp(let location):
+            store = try context.paced(
+                try SFTPStore(location, mustExist: !creating, command: context.console.variable("REPO_SSH_COMMAND")))
+        }
+        return RetryingStore(
+            store, policy: try Self.patience(context.console),
+            onRetry: { error, wait in
+                context.note("\(error.message); trying again in \(max(1, wait.components.seconds)) s")
+            })
+    }
+
+    /// As it answers by itself, with pages of a listing so short that a few objects need several, and writers with connections of their own.
+    func openForProbing(_ context: CommandContext, creating: Bool = false) throws -> any Store {
         switch self {
         case .directory(let path): return try LocalStore(path: path, mustExist: !creating)
         case .s3(let location):
-            let console = context.console
-            let store = try S3Store(location, environment: { console.variable($0) })
-            let paced = try context.paced(AdaptiveStore(store))
-            return RetryingStore(
-                paced, policy: try Self.patience(console),
-                onRetry: { error, wait in
-                    context.note("\(error.message); trying again in \(max(1, wait.components.seconds)) s")
-                })
+            var options = S3Store.Options()
+            options.pageKeys = 5
+            options.pagesInTurn = 2
+            return try S3Store(location, environment: { context.console.variable($0) }, options: options)
+        case .sftp(let location):
+            var options = SFTPStore.Options()
+            options.transferMinimum = 0
+            return try SFTPStore(location, mustExist: !creating, command: context.console.variable("REPO_SSH_COMMAND"), options: options)
         }
-    }
-
-    /// As it answers by itself, with pages of a listing so short that a few objects need several.
-    func openForProbing(_ context: CommandContext) throws -> any Store {
-        guard case .s3(let location) = self else { return try open(context) }
-        let console = context.console
-        var options = S3Store.Options()
-        options.pageKeys = 5
-        options.pagesInTurn = 2
-        return try S3Store(location, environment: { console.variable($0) }, options: options)
     }
 
     /// How long a store that does not answer is waited for: `REPO_RETRY_SECONDS`, ten minutes by default. Throws `.usage`.

@@ -46,9 +46,9 @@ struct InitCommand: RepoSubcommand {
             context.console, prompt: "Password for the new repository", isNew: true)
         guard case .password(let password) = credentials else { return ExitStatus.usage }
         let store = try location.open(context, creating: true)
-        // A repository that is there is left to be refused as such.
-        if case .s3 = location, try store.stat(StoreKey("config")) == nil {
-            try StoreProbe.require(location.openForProbing(context), context)
+        // What is reached over a network has to prove itself. A repository that is there is left to be refused as such.
+        if !(store is LocalStore), try store.stat(StoreKey("config")) == nil {
+            try StoreProbe.require(location.openForProbing(context, creating: true), context)
         }
         let stream = ChunkProfile.stream
         let profiles: [ChunkerProfile] = [

@@ -2,8 +2,6 @@ import Glibc
 import RepoBase
 
 extension LocalStore {
-    static let temporaryPrefix = ".tmp-"
-
     /// A file in the store's directory that is no object.
     public struct Stray: Hashable, Sendable {
         /// Relative to the store's directory. Bytes that are no UTF-8 are replaced.
@@ -32,14 +30,9 @@ extension LocalStore {
     }
 
     private func list(_ prefix: String, _ sought: Sought, _ visit: (Found) throws -> Void) throws {
-        let directory = StoreDirectory.parent(of: prefix)
-        // A prefix that no key begins with must not lead out of the store's directory.
-        guard directory.isEmpty ? !prefix.hasPrefix("/") : StoreKey(checking: directory) != nil else {
-            return
-        }
+        guard let (directory, begin) = StorePath.start(of: prefix) else { return }
         try ensurePresent(.list(directory))
-        let begin = prefix.utf8.dropFirst(directory.isEmpty ? 0 : directory.utf8.count + 1)
-        try walk(directory, namesBeginning: Substring(begin), sought, visit)
+        try walk(directory, namesBeginning: begin, sought, visit)
     }
 
     /// Reads one directory. Empty folders are named too.
@@ -48,7 +41,7 @@ extension LocalStore {
         try ensurePresent(.list(folder))
         var names: [String] = []
         for entry in try entries(of: folder) {
-            let path = folder.isEmpty ? entry.name : "\(folder)/\(entry.name)"
+            let path = StorePath.joined(folder, entry.name)
             guard StoreKey(checking: path) != nil else { continue }
             var isDirectory = entry.isDirectory
             if isDirectory == nil {
@@ -100,7 +93,7 @@ extension LocalStore {
     ) throws {
         let withStrays = sought == .strays
         for entry in try entries(of: directory) where entry.name.utf8.starts(with: begin.utf8) {
-            let path = directory.isEmpty ? entry.name : "\(directory)/\(entry.name)"
+            let path = StorePath.joined(directory, entry.name)
             let key = StoreKey(checking: path)
             if key == nil, !withStrays { continue }
             if key != nil, entry.isDirectory == true {
@@ -143,6 +136,6 @@ extension LocalStore.Stray {
         self.path = path
         size = status.isRegularFile ? UInt64(status.st_size) : 0
         modified = Int64(status.st_mtim.tv_sec)
-        isTemporary = status.isRegularFile && name.hasPrefix(LocalStore.temporaryPrefix)
+        isTemporary = status.isRegularFile && name.hasPrefix(StorePath.temporaryPrefix)
     }
 }

@@ -10,11 +10,11 @@ extension LocalStore {
     func giveAway(_ descriptor: CInt, _ path: String) {
         guard let owner = root.heir else { return }
         // Where its owner led us elsewhere by a symbolic link, it is not in the store, and not theirs.
-        guard let folder = folderWithoutLinks(StoreDirectory.parent(of: path)) else { return }
+        guard let folder = folderWithoutLinks(StorePath.parent(of: path)) else { return }
         defer { close(folder) }
         var mine = Glibc.stat()
         var there = Glibc.stat()
-        guard fstat(descriptor, &mine) == 0, fstatat(folder, StoreDirectory.name(of: path), &there, AT_SYMLINK_NOFOLLOW) == 0,
+        guard fstat(descriptor, &mine) == 0, fstatat(folder, StorePath.name(of: path), &there, AT_SYMLINK_NOFOLLOW) == 0,
             mine.st_ino == there.st_ino, mine.st_dev == there.st_dev
         else { return }
         _ = fchown(descriptor, owner.user, owner.group)

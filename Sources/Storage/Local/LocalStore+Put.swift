@@ -11,7 +11,7 @@ extension LocalStore {
     /// failed fsync(2) is never repeated, because Linux forgets a lost page once it has reported it.
     public func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
         let target = key.description
-        let directory = StoreDirectory.parent(of: target)
+        let directory = StorePath.parent(of: target)
         try ensurePresent(.store(key))
         try ensureDirectory(directory, .store(key))
         var (temporary, descriptor) = try openTemporary(in: directory, key)
@@ -36,11 +36,8 @@ extension LocalStore {
     /// A new file with a name of its own. The descriptor is a negated errno when even the directory is
     /// missing.
     private func openTemporary(in directory: String, _ key: StoreKey) throws -> (String, Int) {
-        var random = SystemRandomNumberGenerator()
         while true {
-            let digits = String(random.next() as UInt64, radix: 16)
-            let name = Self.temporaryPrefix + String(repeating: "0", count: 16 - digits.count) + digits
-            let path = directory.isEmpty ? name : "\(directory)/\(name)"
+            let path = StorePath.temporary(in: directory)
             let descriptor = calls.open(path, in: root.descriptor, O_WRONLY | O_CREAT | O_EXCL)
             if descriptor == -Int(EEXIST) { continue }
             guard descriptor >= 0 || descriptor == -Int(ENOENT) else {
@@ -146,7 +143,7 @@ extension LocalStore {
     /// also when it was there: another process may have made it a moment ago.
     func ensureDirectory(_ directory: String, _ action: LocalStoreAction) throws {
         if root.isDurable(directory) { return }
-        let parent = StoreDirectory.parent(of: directory)
+        let parent = StorePath.parent(of: directory)
         try ensureDirectory(parent, action)
         let made = calls.makeDirectory(directory, in: root.descriptor)
         guard made >= 0 || made == -Int(EEXIST) else { throw failure(action, .mkdir, made) }
@@ -158,10 +155,10 @@ extension LocalStore {
     /// A file gets its name after its content was synchronised, so what may be missing are its name and those of its directories: one
     /// fsync(2) each, once a process for the latter.
     public func makeDurable(_ key: StoreKey) throws {
-        var directory = StoreDirectory.parent(of: key.description)
+        var directory = StorePath.parent(of: key.description)
         try synchroniseDirectory(directory, .store(key), mayBeAbsent: true)
         while !directory.isEmpty, !root.isDurable(directory) {
-            let parent = StoreDirectory.parent(of: directory)
+            let parent = StorePath.parent(of: directory)
             try synchroniseDirectory(parent, .store(key), mayBeAbsent: true)
             directory = parent
         }

@@ -18,6 +18,7 @@ public final class LocalStore: Store {
     let clock: StoreClock
     let calls: LocalStoreCalls
     let synchronises: Bool
+    let fileSystem: FileSystemKind
     let opened = OpenedObjects()
     /// Whether the file system was found unable to rename without replacing, so that link(2) must do.
     let needsLinks = Monitor(false)
@@ -42,9 +43,10 @@ public final class LocalStore: Store {
     /// - Parameter synchronises: false where losing objects in a crash of the machine costs nothing but time,
     ///   as in a cache that verifies what it reads.
     /// - Parameter cachedLimit: in bytes; large objects beyond go past the page cache.
+    /// - Parameter fileSystem: for tests; nil: what the kernel says.
     init(
         path: String, mustExist: Bool, clock: StoreClock, calls: LocalStoreCalls, synchronises: Bool,
-        cachedLimit: Int = 256 << 20
+        cachedLimit: Int = 256 << 20, fileSystem: FileSystemKind? = nil
     ) throws {
         self.synchronises = synchronises
         self.cachedLimit = cachedLimit
@@ -52,7 +54,11 @@ public final class LocalStore: Store {
         self.clock = clock
         self.calls = calls
         root = try StoreDirectory(location, mustExist: mustExist, calls)
+        self.fileSystem = fileSystem ?? FileSystemKind(root.descriptor)
     }
+
+    /// On a file server that is mounted: what fails there may succeed later, so it belongs into a `RetryingStore`.
+    public var isOnNetwork: Bool { fileSystem.isNetwork }
 
     /// One fstatat(2), and another of the store's directory where the object is absent.
     public func stat(_ key: StoreKey) throws -> StoredObject? {
@@ -76,7 +82,8 @@ public final class LocalStore: Store {
     public func read(
         _ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws -> Int {
-        let file = try openedFile(key)
+        var file = try openedFile(key)
+        var isReopened = false
         var done = 0
         while done < buffer.count {
             let position = offset.addingReportingOverflow(UInt64(done))
@@ -86,6 +93,15 @@ public final class LocalStore: Store {
             let end = done + Int(min(UInt64(buffer.count - done), room))
             let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done..<end])
             let count = calls.read(file.descriptor, into: rest, at: position.partialValue)
+            if count == -Int(ESTALE), !isReopened {
+                // The file server has forgotten the file that was open: it was replaced or removed by another machine, or the server
+                // restarted. From the beginning, lest two versions are mixed.
+                opened.remove(key)
+                file = try openedFile(key)
+                isReopened = true
+                done = 0
+                continue
+            }
             if count < 0 { throw failure(.read(key), .pread, count) }
             if count == 0 { break }
             done += count
@@ -127,13 +143,13 @@ public final class LocalStore: Store {
         guard result >= 0 || isAbsence(result) else { throw failure(.delete(key), .unlink, result) }
         if result < 0 { try ensurePresent(.delete(key)) }
         // Also where it was absent: another process may have removed it and not yet made that durable.
-        try synchroniseDirectory(StoreDirectory.parent(of: key.description), .delete(key), mayBeAbsent: true)
+        try synchroniseDirectory(StorePath.parent(of: key.description), .delete(key), mayBeAbsent: true)
     }
 
     // MARK: - Failures
 
     func failure(_ action: LocalStoreAction, _ call: LocalStoreCall, _ result: Int) -> RepoError {
-        StoreError.local(action, call, CInt(-result), in: location)
+        StoreError.local(action, call, CInt(-result), in: location, isOnNetwork: fileSystem.isNetwork)
     }
 
     /// Results of calls on a path that say that there is no such object.
@@ -158,4 +174,8 @@ extension StoredObject {
     init(key: StoreKey, status: stat) {
         self.init(key: key, size: UInt64(status.st_size), modified: Int64(status.st_mtim.tv_sec))
     }
+}
+
+extension LocalStore: DescribedStore {
+    public func setUp() throws -> [StoreFinding] { [fileSystem.finding] }
 }

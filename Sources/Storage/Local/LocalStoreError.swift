@@ -26,10 +26,11 @@ enum LocalStoreAction {
 
 extension StoreError {
     /// The error of a system call that failed with `number`.
+    /// - Parameter isOnNetwork: an error of input or output is then most often a server that did not answer in time (a `soft` mount).
     static func local(
-        _ action: LocalStoreAction, _ call: LocalStoreCall, _ number: CInt, in location: String
+        _ action: LocalStoreAction, _ call: LocalStoreCall, _ number: CInt, in location: String, isOnNetwork: Bool = false
     ) -> RepoError {
-        let (code, advice) = consequence(of: number, location)
+        let (code, advice) = consequence(of: isOnNetwork && number == EIO ? ETIMEDOUT : number, location)
         let cause = "\(String(cString: strerror(number))) (\(call.rawValue))"
         return RepoError(code, "\(action.phrase) in \(location): \(cause)", advice: advice)
     }

@@ -62,7 +62,7 @@ final class StoreDirectory: Sendable {
     ) throws {
         let made = calls.makeDirectory(path, in: AT_FDCWD)
         if made == -Int(EEXIST) { return }
-        let parent = path.hasPrefix("/") && Self.parent(of: path).isEmpty ? "/" : Self.parent(of: path)
+        let parent = path.hasPrefix("/") && StorePath.parent(of: path).isEmpty ? "/" : StorePath.parent(of: path)
         if made == -Int(ENOENT), !parent.isEmpty, parent != path {
             try makeDurable(parent, calls, failure)
             return try makeDurable(path, calls, failure)
@@ -73,18 +73,6 @@ final class StoreDirectory: Sendable {
         defer { _ = calls.close(CInt(holder)) }
         let synchronised = calls.synchronise(CInt(holder), parent)
         guard synchronised >= 0 || synchronised == -Int(EINVAL) else { throw failure(.fsync, synchronised) }
-    }
-
-    /// Without the last part; empty for one part.
-    static func parent(of path: String) -> String {
-        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "" }
-        return String(path[..<slash])
-    }
-
-    /// The last part.
-    static func name(of path: String) -> String {
-        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
-        return String(path[path.utf8.index(after: slash)...])
     }
 
     /// Without slashes at the end; the root directory and the empty path (the current directory) keep a name.

@@ -19,11 +19,11 @@ final class ServerProcess: Sendable {
     }()
 
     /// - Parameters:
-    ///   - program: of those that `tools/setup` installs.
+    ///   - program: of those that `tools/setup` puts below `binaries`, or a whole path.
     ///   - arguments: may use the folder, which is the working directory as well.
     init(_ program: String, folder: String, _ arguments: [String]) throws {
         self.folder = folder
-        let path = Self.binaries + "/" + program
+        let path = program.hasPrefix("/") ? program : Self.binaries + "/" + program
         guard access(path, X_OK) == 0 else { throw RepoError(.failed, "there is no \(path)", advice: "Run tools/setup.") }
         let started = Monitor<Result<Void, RepoError>?>(nil)
         // The signal that ends the server comes when the thread that started it ends: so that one waits for the server.
@@ -71,6 +71,19 @@ final class ServerProcess: Sendable {
     func pause() { process.withLock { if $0 > 0 { _ = kill($0, SIGSTOP) } } }
     func resume() { process.withLock { if $0 > 0 { _ = kill($0, SIGCONT) } } }
 
+    /// Processes that it started, and those that these started.
+    var descendants: [pid_t] {
+        var found: [pid_t] = []
+        var waiting = process.withLock { $0 > 0 ? [$0] : [] }
+        while let parent = waiting.popLast() {
+            let children = (try? Self.text("/proc/\(parent)/task/\(parent)/children")) ?? ""
+            let some = children.split(separator: " ").compactMap { pid_t($0) }
+            found += some
+            waiting += some
+        }
+        return found
+    }
+
     var isRunning: Bool { process.withLock { $0 > 0 } }
 
     static func makeFolder(_ name: String) throws -> String {
@@ -80,10 +93,19 @@ final class ServerProcess: Sendable {
     }
 
     static func removeFolder(_ path: String) {
+        try? run(["/bin/rm", "-rf", path])
+    }
+
+    /// Waits for its end.
+    static func run(_ words: [String]) throws {
         var pid: pid_t = 0
         var status: CInt = 0
-        if spawn(["/bin/rm", "-rf", path], output: "/dev/null", &pid) == 0 { while waitpid(pid, &status, 0) < 0, errno == EINTR {} }
+        let code = spawn(words, output: "/dev/null", &pid)
+        if code == 0 { while waitpid(pid, &status, 0) < 0, errno == EINTR {} }
+        guard code == 0, status == 0 else { throw RepoError(.failed, "\(words[0]) failed", advice: "Run tools/setup.") }
     }
+
+    static func text(_ path: String) throws -> String { String(decoding: try read(path), as: UTF8.self) }
 
     static func write(_ text: String, to path: String) throws {
         guard let stream = fopen(path, "w") else { throw RepoError(.failed, "cannot write \(path)") }

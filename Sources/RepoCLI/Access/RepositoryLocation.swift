@@ -5,7 +5,7 @@ import StorageRemote
 /// What `--repo` names.
 enum RepositoryLocation: Equatable {
     case directory(String)
-    case s3(S3Location)
+    case remote(RemoteLocation)
 
     /// Throws `.usage` for what this version cannot reach.
     init(parsing text: String) throws(RepoError) {
@@ -24,12 +24,15 @@ enum RepositoryLocation: Equatable {
                     .usage, "'\(text)' names no directory", advice: "Write file:/path, or just the path.")
             }
             self = .directory(path)
-        case "s3": self = .s3(try S3Location(parsing: rest))
-        case "azblob", "gs", "sftp":
+        case "sftp":
             throw RepoError(
                 .usage, "'\(text)': repositories at \(scheme): are not in this version",
-                advice: "Name a bucket in S3 (s3:), or a directory of this machine or of a file server that it has mounted.")
+                advice: "Name a bucket (s3:, gs:), a container (azblob:), or a directory of this machine or of a file server that it has mounted.")
         default:
+            if let location = try RemoteLocation(scheme: scheme, rest) {
+                self = .remote(location)
+                return
+            }
             // A path may hold a colon.
             guard scheme.contains("/") || !rest.hasPrefix("//") else {
                 throw RepoError(
@@ -45,9 +48,9 @@ enum RepositoryLocation: Equatable {
     func open(_ context: CommandContext, creating: Bool = false) throws -> any Store {
         switch self {
         case .directory(let path): return try LocalStore(path: path, mustExist: !creating)
-        case .s3(let location):
+        case .remote(let location):
             let console = context.console
-            let store = try S3Store(location, environment: { console.variable($0) })
+            let store = try location.open(environment: { console.variable($0) })
             return RetryingStore(
                 store, policy: try Self.patience(console),
                 onRetry: { error, wait in
@@ -58,12 +61,12 @@ enum RepositoryLocation: Equatable {
 
     /// As it answers by itself, with pages of a listing so short that a few objects need several.
     func openForProbing(_ context: CommandContext) throws -> any Store {
-        guard case .s3(let location) = self else { return try open(context) }
+        guard case .remote(let location) = self else { return try open(context) }
         let console = context.console
-        var options = S3Store.Options()
+        var options = RemoteOptions()
         options.pageKeys = 5
         options.pagesInTurn = 2
-        return try S3Store(location, environment: { console.variable($0) }, options: options)
+        return try location.open(environment: { console.variable($0) }, options: options)
     }
 
     /// How long a store that does not answer is waited for: `REPO_RETRY_SECONDS`, ten minutes by default. Throws `.usage`.

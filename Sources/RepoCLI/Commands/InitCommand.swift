@@ -40,7 +40,7 @@ struct InitCommand: RepoSubcommand {
         guard case .password(let password) = credentials else { return ExitStatus.usage }
         let store = try location.open(context, creating: true)
         // A repository that is there is left to be refused as such.
-        if case .s3 = location, try store.stat(StoreKey("config")) == nil {
+        if case .remote = location, try store.stat(StoreKey("config")) == nil {
             try StoreProbe.require(location.openForProbing(context), context)
         }
         let stream = ChunkProfile.stream

@@ -99,7 +99,7 @@ public final class RcloneServer: Sendable {
 }
 
 /// Ends a server and removes its folder: at once where starting it failed, otherwise when the process exits.
-private final class ServerRemoval {
+final class ServerRemoval {
     private static let running = Monitor<[ServerProcess]>([])
     private static let atExit: Void = {
         atexit { ServerRemoval.endAll() }

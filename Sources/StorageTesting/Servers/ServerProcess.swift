@@ -19,11 +19,11 @@ final class ServerProcess: Sendable {
     }()
 
     /// - Parameters:
-    ///   - program: of those that `tools/setup` installs.
+    ///   - program: of those that `tools/setup` installs, or a whole path.
     ///   - arguments: may use the folder, which is the working directory as well.
     init(_ program: String, folder: String, _ arguments: [String]) throws {
         self.folder = folder
-        let path = Self.binaries + "/" + program
+        let path = program.hasPrefix("/") ? program : Self.binaries + "/" + program
         guard access(path, X_OK) == 0 else { throw RepoError(.failed, "there is no \(path)", advice: "Run tools/setup.") }
         let started = Monitor<Result<Void, RepoError>?>(nil)
         // The signal that ends the server comes when the thread that started it ends: so that one waits for the server.
@@ -102,7 +102,7 @@ final class ServerProcess: Sendable {
         throw RepoError(.failed, "the server did not start: \(log)")
     }
 
-    private static func read(_ path: String) throws -> [UInt8] {
+    static func read(_ path: String) throws -> [UInt8] {
         guard let stream = fopen(path, "r") else { return [] }
         defer { fclose(stream) }
         var bytes = [UInt8](repeating: 0, count: 4 << 20)

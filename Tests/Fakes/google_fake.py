@@ -333,7 +333,9 @@ def xml(request):
                 return Answer(200, f"<?xml version='1.0' encoding='UTF-8'?><{root}/>".encode(), [("Content-Type", "application/xml")])
         if "location" in request.query:
             return Answer(200, b"<?xml version='1.0' encoding='UTF-8'?><LocationConstraint>US</LocationConstraint>")
-        return xml_listing(request, bucket)
+        # Nobody puts or deletes while the names are gone through.
+        with lock:
+            return xml_listing(request, bucket)
     generation = request.headers.get("x-goog-if-generation-match")
     hashes = ",".join(t for t in [request.header("x-goog-hash"), request.header("content-md5") and "md5=" + request.header("content-md5")] if t)
     if request.method == "PUT" and request.query.get("upload_id") in sessions:

@@ -114,7 +114,7 @@ struct CredentialTests {
         #expect(try InstanceCredentials(variable: { nobody[$0] }, client: client).load() == nil, "this is no such machine")
     }
 
-    private final class Scripted: S3CredentialSource {
+    private final class Scripted: CredentialSource {
         let name = "a script"
         let answers: Monitor<[Result<S3Credentials?, RepoError>]>
         init(_ answers: [Result<S3Credentials?, RepoError>]) { self.answers = Monitor(answers) }

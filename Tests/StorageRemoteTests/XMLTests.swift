@@ -31,7 +31,7 @@ struct XMLTests {
         #expect(throws: XMLScanner.Malformed.self) { try XMLElement(parsing: [60, 97, 62, 0xff, 60, 47, 97, 62]) }
     }
 
-    private func page(_ inner: String) throws -> S3ListPage { try S3ListPage(parsing: Array("<ListBucketResult>\(inner)</ListBucketResult>".utf8)) }
+    private func page(_ inner: String) throws -> ListPage { try ListPage(s3: Array("<ListBucketResult>\(inner)</ListBucketResult>".utf8)) }
 
     @Test func aListingIsReadWithEncodedNames() throws {
         let page = try page(
@@ -56,6 +56,6 @@ struct XMLTests {
     }
 
     @Test func anErrorIsNoListing() {
-        #expect(throws: RepoError.self) { try S3ListPage(parsing: Array("<Error><Code>SlowDown</Code><IsTruncated>false</IsTruncated></Error>".utf8)) }
+        #expect(throws: RepoError.self) { try ListPage(s3: Array("<Error><Code>SlowDown</Code><IsTruncated>false</IsTruncated></Error>".utf8)) }
     }
 }

@@ -10,7 +10,7 @@ import RepoBase
 enum FuzzTarget: String, CaseIterable {
     case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, zstd, delta
     case segment, control, manifest, history, label, facts, logobject
-    case xml, json, location, sftp
+    case xml, json, location, sftp, cloud
 
     static let chosen: FuzzTarget = {
         let name = getenv("FUZZ_TARGET").map { String(cString: $0) } ?? ""
@@ -54,12 +54,16 @@ enum FuzzTarget: String, CaseIterable {
         case .zstd: decode(bytes, .zstd)
         case .delta: decode(bytes, .delta)
         case .xml:
-            _ = try? S3ListPage(parsing: bytes)
+            _ = try? ListPage(s3: bytes)
+            _ = try? ListPage(azure: bytes)
             guard let root = try? XMLElement(parsing: bytes) else { return }
             precondition(!root.name.isEmpty, "a document without a root")
-            _ = S3ErrorAnswer(root)
+            _ = ErrorAnswer(root)
+            _ = GoogleLifecycleRule(root)?.finding("rules", for: "prefix/")
             _ = S3LifecycleRule(root)?.finding("rules", for: "prefix/")
-        case .json: _ = S3Credentials(service: bytes)
+        case .json:
+            _ = S3Credentials(service: bytes)
+            precondition((FlatJSON.scalars(bytes) == nil) == (FlatJSON.strings(bytes) == nil), "an object of JSON is one and is none")
         case .location:
             guard let text = String(validating: bytes, as: UTF8.self), let location = try? S3Location(parsing: text) else { return }
             guard let again = try? S3Location(parsing: String(location.description.dropFirst(3))) else {
@@ -84,6 +88,7 @@ enum FuzzTarget: String, CaseIterable {
                 precondition(again.destination == location.destination && again.path == location.path, "a location's name is another's")
                 _ = try? SSHCommand(location, command: text)
             }
+        case .cloud: cloud(bytes)
         case .segment, .control, .manifest, .history, .label, .facts: runPostgres(bytes)
         case .logobject: logObject(bytes)
         }

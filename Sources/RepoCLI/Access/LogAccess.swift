@@ -16,9 +16,9 @@ struct LogAccess {
         let repository: String
         switch try context.location() {
         case .directory(let path): repository = try Self.absolute(path)
-        case .s3:
+        case .remote(let location):
             repository = try context.locationText()
-            variables = S3Store.variables.filter { context.console.variable($0) != nil }
+            variables = location.variables.filter { context.console.variable($0) != nil }
         case .sftp:
             repository = try context.locationText()
             variables = SFTPStore.variables.filter { context.console.variable($0) != nil }

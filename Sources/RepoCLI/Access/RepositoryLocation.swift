@@ -5,14 +5,14 @@ import StorageRemote
 /// What `--repo` names.
 enum RepositoryLocation: Equatable {
     case directory(String)
-    case s3(S3Location)
+    case remote(RemoteLocation)
     case sftp(SFTPLocation)
 
     /// Whether each question to it takes a request over a network.
     var isRemote: Bool {
         switch self {
         case .directory: false
-        case .s3, .sftp: true
+        case .remote, .sftp: true
         }
     }
 
@@ -33,13 +33,12 @@ enum RepositoryLocation: Equatable {
                     .usage, "'\(text)' names no directory", advice: "Write file:/path, or just the path.")
             }
             self = .directory(path)
-        case "s3": self = .s3(try S3Location(parsing: rest))
         case "sftp": self = .sftp(try SFTPLocation(parsing: rest))
-        case "azblob", "gs":
-            throw RepoError(
-                .usage, "'\(text)': repositories at \(scheme): are not in this version",
-                advice: "Name a bucket in S3 (s3:), a directory on an SSH server (sftp:), or one of this machine or of a file server that it has mounted.")
         default:
+            if let location = try RemoteLocation(scheme: scheme, rest) {
+                self = .remote(location)
+                return
+            }
             // A path may hold a colon.
             guard scheme.contains("/") || !rest.hasPrefix("//") else {
                 throw RepoError(
@@ -59,8 +58,9 @@ enum RepositoryLocation: Equatable {
             let local = try LocalStore(path: path, mustExist: !creating)
             guard local.isOnNetwork else { return local }
             store = local
-        case .s3(let location):
-            store = try context.paced(AdaptiveStore(try S3Store(location, environment: { context.console.variable($0) })))
+        case .remote(let location):
+            let console = context.console
+            store = try context.paced(AdaptiveStore(try location.open(environment: { console.variable($0) })))
         case .sftp(let location):
             store = try context.paced(
                 try SFTPStore(location, mustExist: !creating, command: context.console.variable("REPO_SSH_COMMAND")))
@@ -76,11 +76,12 @@ enum RepositoryLocation: Equatable {
     func openForProbing(_ context: CommandContext, creating: Bool = false) throws -> any Store {
         switch self {
         case .directory(let path): return try LocalStore(path: path, mustExist: !creating)
-        case .s3(let location):
-            var options = S3Store.Options()
+        case .remote(let location):
+            var options = RemoteOptions()
             options.pageKeys = 5
             options.pagesInTurn = 2
-            return try S3Store(location, environment: { context.console.variable($0) }, options: options)
+            let console = context.console
+            return try location.open(environment: { console.variable($0) }, options: options)
         case .sftp(let location):
             var options = SFTPStore.Options()
             options.transferMinimum = 0

@@ -45,11 +45,7 @@ struct InitCommand: RepoSubcommand {
         let credentials = try source.credentials(
             context.console, prompt: "Password for the new repository", isNew: true)
         guard case .password(let password) = credentials else { return ExitStatus.usage }
-        let store = try location.open(context, creating: true)
-        // What is reached over a network has to prove itself. A repository that is there is left to be refused as such.
-        if !(store is LocalStore), try store.stat(StoreKey("config")) == nil {
-            try StoreProbe.require(location.openForProbing(context, creating: true), context)
-        }
+        let store = try proven(location, context)
         let stream = ChunkProfile.stream
         let profiles: [ChunkerProfile] = [
             .contentDefined(
@@ -64,15 +60,21 @@ struct InitCommand: RepoSubcommand {
         return ExitStatus.done
     }
 
+    /// What is reached over a network has to prove itself. A repository that is there is left to be refused as such.
+    private func proven(_ location: RepositoryLocation, _ context: CommandContext) throws -> any Store {
+        let store = try location.open(context, creating: true)
+        if !(store is LocalStore), try store.stat(StoreKey("config")) == nil {
+            try StoreProbe.require(location.openForProbing(context, creating: true), context)
+        }
+        return store
+    }
+
     private func makeTwin(of url: String, in location: RepositoryLocation, _ context: CommandContext) throws -> Int32 {
         guard label.isEmpty else {
             throw RepoError(.usage, "--label and --copy-of are both given", advice: "A copy shares the keys of the first, labels included.")
         }
         let original = try OtherRepository(ConfiguredRepository(url: url), context).open(context)
-        let store = try location.open(context, creating: true)
-        if case .s3 = location, try store.stat(StoreKey("config")) == nil {
-            try StoreProbe.require(location.openForProbing(context), context)
-        }
+        let store = try proven(location, context)
         try TwinRepository.create(in: store, of: original)
         SpaceReserve.keep(in: store)
         try report(original.keys, store, context)

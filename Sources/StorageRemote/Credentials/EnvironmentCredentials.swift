@@ -1,8 +1,8 @@
 import RepoBase
 
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
-struct EnvironmentCredentials: S3CredentialSource {
-    let variable: S3Environment
+struct EnvironmentCredentials: CredentialSource {
+    let variable: StoreEnvironment
 
     var name: String { "the environment" }
 
@@ -19,4 +19,4 @@ struct EnvironmentCredentials: S3CredentialSource {
 }
 
 /// The value of a variable of the environment; nil where it is not set, or empty.
-public typealias S3Environment = @Sendable (_ name: String) -> String?
+public typealias StoreEnvironment = @Sendable (_ name: String) -> String?

@@ -1,15 +1,23 @@
-/// The strings that stand directly in an object of JSON (RFC 8259); everything else in it is passed over, nested as deep as 32.
+/// The strings, and with `scalars` the numbers and words too, that stand directly in an object of JSON (RFC 8259); everything else in it is passed
+/// over, nested as deep as 32.
 ///
 /// Nil for what is no object, and for what does not parse.
 struct FlatJSON {
-    private(set) var strings: [String: String] = [:]
+    private var strings: [String: String] = [:]
+    /// Numbers, `true`, `false` and `null`, as they are written.
+    private var words: [String: String] = [:]
     private var rest: ArraySlice<UInt8>
 
-    static func strings(_ bytes: [UInt8]) -> [String: String]? {
+    static func strings(_ bytes: [UInt8]) -> [String: String]? { scanned(bytes)?.strings }
+
+    /// A string wins over a number of the same name.
+    static func scalars(_ bytes: [UInt8]) -> [String: String]? { scanned(bytes).map { $0.strings.merging($0.words) { text, _ in text } } }
+
+    private static func scanned(_ bytes: [UInt8]) -> FlatJSON? {
         var scanner = FlatJSON(rest: bytes[...])
         guard scanner.take("{"), scanner.members(depth: 0) else { return nil }
         scanner.skipSpace()
-        return scanner.rest.isEmpty ? scanner.strings : nil
+        return scanner.rest.isEmpty ? scanner : nil
     }
 
     private init(rest: ArraySlice<UInt8>) { self.rest = rest }
@@ -21,11 +29,19 @@ struct FlatJSON {
             if take("\"") {
                 guard let value = string() else { return false }
                 if depth == 0 { strings[name] = value }
-            } else if !value(depth: depth + 1) {
-                return false
+            } else {
+                let start = rest
+                guard value(depth: depth + 1) else { return false }
+                if depth == 0 { note(name, start.prefix(start.count - rest.count)) }
             }
         } while take(",")
         return take("}")
+    }
+
+    private mutating func note(_ name: String, _ text: ArraySlice<UInt8>) {
+        let word = text.drop { $0 == 32 || $0 == 9 || $0 == 10 || $0 == 13 }
+        guard let first = word.first, first != UInt8(ascii: "{"), first != UInt8(ascii: "[") else { return }
+        words[name] = String(decoding: word, as: UTF8.self)
     }
 
     private mutating func value(depth: Int) -> Bool {

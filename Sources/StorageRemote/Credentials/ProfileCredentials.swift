@@ -1,10 +1,10 @@
 import RepoBase
 
 /// A profile of `~/.aws/credentials` or `~/.aws/config`.
-struct ProfileCredentials: S3CredentialSource {
+struct ProfileCredentials: CredentialSource {
     /// Nil: that of `AWS_PROFILE`, or the default one.
     let profile: String?
-    let variable: S3Environment
+    let variable: StoreEnvironment
 
     var name: String { "profile '\(profileName)'" }
 

@@ -32,7 +32,7 @@ struct ProfileFile {
     subscript(_ profile: String) -> [String: String]? { profiles[profile] }
 
     /// Both files as one: what stands in `credentials` wins. Nil where neither has the profile.
-    static func settings(of profile: String, _ variable: S3Environment) -> [String: String]? {
+    static func settings(of profile: String, _ variable: StoreEnvironment) -> [String: String]? {
         let home = variable("HOME").map { $0 + "/.aws/" }
         var found: [String: String]?
         for (name, file, prefixed) in [("AWS_CONFIG_FILE", "config", true), ("AWS_SHARED_CREDENTIALS_FILE", "credentials", false)] {

@@ -3,8 +3,8 @@ import RepoBase
 /// Credentials of a container's task or pod, from an endpoint that its environment names.
 ///
 /// Source: "Container credential provider" of the AWS SDKs and Tools reference guide.
-struct ContainerCredentials: S3CredentialSource {
-    let variable: S3Environment
+struct ContainerCredentials: CredentialSource {
+    let variable: StoreEnvironment
     let client: HTTPClient
 
     let name = "the container's service"
@@ -56,8 +56,8 @@ struct ContainerCredentials: S3CredentialSource {
 /// fetching a URL cannot get.
 ///
 /// Source: "Use the Instance Metadata Service to access instance metadata" of the EC2 user guide.
-struct InstanceCredentials: S3CredentialSource {
-    let variable: S3Environment
+struct InstanceCredentials: CredentialSource {
+    let variable: StoreEnvironment
     let client: HTTPClient
 
     let name = "the instance's metadata service"

@@ -43,6 +43,41 @@ enum Digests {
         return base64(withUnsafeBytes(of: value.bigEndian) { Array($0) })
     }
 
+    /// RFC 4648, section 4, with padding; nil for anything else.
+    static func decoded(base64 text: String) -> [UInt8]? {
+        let text = Array(text.utf8)
+        guard text.count % 4 == 0 else { return nil }
+        let padding = text.suffix(2).count { $0 == UInt8(ascii: "=") }
+        var bytes: [UInt8] = []
+        var bits: UInt32 = 0
+        for (index, sign) in text.dropLast(padding).enumerated() {
+            guard let value = value(ofBase64: sign) else { return nil }
+            bits = bits << 6 | UInt32(value)
+            if index % 4 == 3 {
+                bytes += [UInt8(bits >> 16 & 255), UInt8(bits >> 8 & 255), UInt8(bits & 255)]
+                bits = 0
+            }
+        }
+        switch padding {
+        case 1: bytes += [UInt8(bits >> 10 & 255), UInt8(bits >> 2 & 255)]
+        case 2: bytes.append(UInt8(bits >> 4 & 255))
+        default: break
+        }
+        // One form for each value.
+        return base64(bytes).utf8.elementsEqual(text) ? bytes : nil
+    }
+
+    private static func value(ofBase64 sign: UInt8) -> UInt8? {
+        switch sign {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): sign - UInt8(ascii: "A")
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): sign - UInt8(ascii: "a") + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): sign - UInt8(ascii: "0") + 52
+        case UInt8(ascii: "+"): 62
+        case UInt8(ascii: "/"): 63
+        default: nil
+        }
+    }
+
     static func hex(_ bytes: [UInt8]) -> String {
         let digits = Array("0123456789abcdef".utf8)
         return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)

@@ -66,7 +66,7 @@ enum HTTPDestination {
 
 struct HTTPResponse {
     var status = 0
-    /// Of the names in lower case, the last of each.
+    /// Of the names in lower case, the last of each; but all of `x-goog-hash`, which Google writes once for each algorithm, joined by commas.
     private(set) var headers: [String: String] = [:]
     /// What went to memory.
     var body: [UInt8] = []
@@ -84,7 +84,8 @@ struct HTTPResponse {
     mutating func add(_ line: Substring) {
         guard let colon = line.firstIndex(of: ":"), headers.count < 128 else { return }
         let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
-        headers[line[..<colon].lowercased()] = String(value)
+        let name = line[..<colon].lowercased()
+        headers[name] = name == "x-goog-hash" ? [headers[name], String(value)].compactMap { $0 }.joined(separator: ",") : String(value)
     }
 
     /// A new answer begins: what came before was an interim one (RFC 9110, section 15.2).

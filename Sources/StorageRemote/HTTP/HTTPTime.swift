@@ -11,6 +11,21 @@ enum HTTPTime {
         return seconds(words[3], month + 1, words[1], words[4])
     }
 
+    /// As `parse(http:)` reads it.
+    static func http(_ seconds: Int64) -> String {
+        var time = time_t(seconds)
+        var fields = tm()
+        gmtime_r(&time, &fields)
+        let day = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"][Int(fields.tm_wday)]
+        let clock = "\(digits(fields.tm_hour, 2)):\(digits(fields.tm_min, 2)):\(digits(fields.tm_sec, 2))"
+        return "\(day), \(digits(fields.tm_mday, 2)) \(months[Int(fields.tm_mon)]) \(digits(fields.tm_year + 1900, 4)) \(clock) GMT"
+    }
+
+    private static func digits(_ value: Int32, _ width: Int) -> String {
+        let text = String(value)
+        return String(repeating: "0", count: max(0, width - text.utf8.count)) + text
+    }
+
     /// `2009-10-12T17:50:30Z` or with a fraction, which is left out (RFC 3339, in UTC).
     static func parse(iso text: String) -> Int64? {
         guard text.hasSuffix("Z") else { return nil }
@@ -42,10 +57,6 @@ enum HTTPTime {
         var time = time_t(seconds)
         var fields = tm()
         gmtime_r(&time, &fields)
-        func digits(_ value: Int32, _ width: Int) -> String {
-            let text = String(value)
-            return String(repeating: "0", count: max(0, width - text.utf8.count)) + text
-        }
         return digits(fields.tm_year + 1900, 4) + digits(fields.tm_mon + 1, 2) + digits(fields.tm_mday, 2) + "T"
             + digits(fields.tm_hour, 2) + digits(fields.tm_min, 2) + digits(fields.tm_sec, 2) + "Z"
     }

@@ -1,14 +1,34 @@
-/// Signature Version 4 of Amazon Web Services, in the `Authorization` header.
+/// Signature Version 4 of Amazon Web Services, in the `Authorization` header; Google's is the same with other names.
 ///
 /// Source: "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)" of the Amazon S3 API reference, and "Create a
-/// signed AWS API request" of the IAM user guide.
+/// signed AWS API request" of the IAM user guide; "Signatures" of the Cloud Storage documentation.
 struct RequestSigner {
     let region: String
     let service: String
+    var scheme = Scheme.amazon
+
+    /// Names that differ between providers.
+    struct Scheme: Sendable {
+        let algorithm: String
+        let keyPrefix: String
+        let terminator: String
+        /// Of the headers that are added.
+        let headers: String
+
+        static let amazon = Scheme(algorithm: "AWS4-HMAC-SHA256", keyPrefix: "AWS4", terminator: "aws4_request", headers: "x-amz")
+        static let google = Scheme(algorithm: "GOOG4-HMAC-SHA256", keyPrefix: "GOOG4", terminator: "goog4_request", headers: "x-goog")
+    }
 
     /// What stands for the hash of a body that TLS and a checksum protect instead.
     static let unsignedPayload = "UNSIGNED-PAYLOAD"
     static let emptyPayload = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    /// Bodies above this are not hashed for the signature where TLS protects them: their checksum is signed.
+    private static let hashedBytes = 1 << 20
+
+    static func payload(of body: UnsafeRawBufferPointer, usesTLS: Bool) -> String {
+        if body.isEmpty { return emptyPayload }
+        return usesTLS && body.count > hashedBytes ? unsignedPayload : Digests.hex(Digests.sha256(body))
+    }
 
     /// The headers to send besides: date, payload hash, session token and signature.
     /// - Parameters:
@@ -20,8 +40,8 @@ struct RequestSigner {
         _ method: String, path: String, query: [(String, String)], headers: [HTTPHeader], payload: String, credentials: S3Credentials,
         time: Int64
     ) -> [HTTPHeader] {
-        var added = [HTTPHeader("x-amz-date", HTTPTime.compact(time)), HTTPHeader("x-amz-content-sha256", payload)]
-        if let token = credentials.sessionToken { added.append(HTTPHeader("x-amz-security-token", token)) }
+        var added = [HTTPHeader("\(scheme.headers)-date", HTTPTime.compact(time)), HTTPHeader("\(scheme.headers)-content-sha256", payload)]
+        if let token = credentials.sessionToken { added.append(HTTPHeader("\(scheme.headers)-security-token", token)) }
         added.append(
             authorization(
                 method, path: path, query: query, headers: headers + added, payload: payload, credentials: credentials, time: time))
@@ -40,14 +60,14 @@ struct RequestSigner {
         ].joined(separator: "\n")
         let moment = HTTPTime.compact(time)
         let day = String(moment.prefix(8))
-        let scope = "\(day)/\(region)/\(service)/aws4_request"
-        let toSign = ["AWS4-HMAC-SHA256", moment, scope, Digests.hex(Digests.sha256(request))].joined(separator: "\n")
-        var key = Array("AWS4\(credentials.secretKey)".utf8)
-        for part in [day, region, service, "aws4_request"] { key = Digests.hmac(key: key, part) }
+        let scope = "\(day)/\(region)/\(service)/\(scheme.terminator)"
+        let toSign = [scheme.algorithm, moment, scope, Digests.hex(Digests.sha256(request))].joined(separator: "\n")
+        var key = Array("\(scheme.keyPrefix)\(credentials.secretKey)".utf8)
+        for part in [day, region, service, scheme.terminator] { key = Digests.hmac(key: key, part) }
         let signature = Digests.hex(Digests.hmac(key: key, toSign))
         return HTTPHeader(
             "Authorization",
-            "AWS4-HMAC-SHA256 Credential=\(credentials.accessKey)/\(scope), SignedHeaders=\(names), Signature=\(signature)")
+            "\(scheme.algorithm) Credential=\(credentials.accessKey)/\(scope), SignedHeaders=\(names), Signature=\(signature)")
     }
 
     /// Encoded, and sorted by the encoded names and values; also how the query is sent.

@@ -1,35 +1,29 @@
 import RepoBase
-import Storage
 
-/// One answer to ListObjectsV2 (Amazon S3 API reference).
-struct S3ListPage: Equatable {
-    struct Object: Equatable {
-        /// In the bucket, with the prefix.
-        var key = ""
-        var size: UInt64?
-        var modified: Int64?
+extension ListPage {
+    /// The request for a page in the XML of S3, which Cloud Storage has as well.
+    /// - Parameter root: before the prefix, of the whole store.
+    static func s3Request(
+        _ root: String, _ prefix: String, _ delimiter: String?, _ continuation: String?, _ options: RemoteOptions
+    ) -> RemoteRequest {
+        var request = RemoteRequest(.get, "", "list '\(prefix)'")
+        request.query = [("list-type", "2"), ("prefix", root + prefix), ("encoding-type", "url"), ("max-keys", "\(options.pageKeys)")]
+        if let delimiter { request.query.append(("delimiter", delimiter)) }
+        if let continuation { request.query.append(("continuation-token", continuation)) }
+        request.accepted = [200]
+        return request
     }
 
-    private(set) var objects: [Object] = []
-    /// Common prefixes, with the delimiter at their ends.
-    private(set) var folders: [String] = []
-    /// Nil at the end.
-    private(set) var continuation: String?
-
+    /// One answer to ListObjectsV2 (Amazon S3 API reference).
+    ///
     /// Throws where anything is missing that a whole listing needs: half a listing must not pass for a whole one.
-    init(parsing bytes: [UInt8]) throws(RepoError) {
-        do {
-            try read(bytes)
-        } catch let malformed as XMLScanner.Malformed {
-            throw RepoError(.unreachable, "the listing does not parse: \(malformed.why), at byte \(malformed.offset)", advice: "Try again.")
-        } catch let error as RepoError {
-            throw error
-        } catch {
-            throw RepoError(.failed, "\(error)")
-        }
+    init(s3 bytes: [UInt8]) throws(RepoError) {
+        var page = ListPage()
+        try Self.parsing { try page.read(s3: bytes) }
+        self = page
     }
 
-    private mutating func read(_ bytes: [UInt8]) throws {
+    private mutating func read(s3 bytes: [UInt8]) throws {
         var scanner = XMLScanner(bytes)
         var path: [String] = []
         var text = ""
@@ -80,9 +74,5 @@ struct S3ListPage: Equatable {
         }
         for index in objects.indices { objects[index].key = try decoded(objects[index].key) }
         for index in folders.indices { folders[index] = try decoded(folders[index]) }
-    }
-
-    private static func wrong(_ why: String) -> RepoError {
-        RepoError(.failed, "the server's listing cannot be used: \(why)", advice: "Run 'repo storage probe' on this store.")
     }
 }

@@ -18,7 +18,7 @@ struct S3Settings: Sendable {
     var usesTLS: Bool { origin.hasPrefix("https:") }
 
     /// Throws `.usage`.
-    init(_ location: S3Location, _ variable: @escaping S3Environment) throws(RepoError) {
+    init(_ location: S3Location, _ variable: @escaping StoreEnvironment) throws(RepoError) {
         let profile = ProfileCredentials(profile: location.profile, variable: variable)
         bucket = location.bucket
         prefix = location.prefix
@@ -29,7 +29,7 @@ struct S3Settings: Sendable {
         }
         certificates = location.certificates ?? variable("AWS_CA_BUNDLE") ?? profile.setting("ca_bundle")
         let custom = try (location.endpoint ?? variable("AWS_ENDPOINT_URL_S3") ?? variable("AWS_ENDPOINT_URL") ?? profile.setting("endpoint_url"))
-            .map { text throws(RepoError) in try S3Location.checkedEndpoint(text) }
+            .map { text throws(RepoError) in try LocationText.checkedEndpoint(text, S3Location.kind) }
         isAmazon = custom == nil
         let endpoint = custom ?? "https://s3.\(region).amazonaws.com\(region.hasPrefix("cn-") ? ".cn" : "")"
         // A bucket with a dot has no certificate of its own; other providers may have no such names at all.
@@ -38,10 +38,7 @@ struct S3Settings: Sendable {
             throw RepoError(.usage, "the bucket '\(bucket)' cannot be part of a host's name", advice: "Use addressing=path.")
         }
         let parts = endpoint.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
-        var host = String(parts[2])
-        // As every client writes it: without the port that the scheme implies.
-        if parts[0] == "https:", host.hasSuffix(":443") { host.removeLast(4) }
-        if parts[0] == "http:", host.hasSuffix(":80") { host.removeLast(3) }
+        let host = LocationText.host(of: endpoint)
         self.host = isVirtual ? "\(bucket).\(host)" : host
         origin = "\(parts[0])//\(self.host)"
         root = isVirtual ? "/" : "/\(bucket)/"

@@ -4,7 +4,7 @@ public import Storage
 extension S3Store: DescribedStore {
     /// Makes the bucket, for tests; the owner's existing one is no error.
     package func createBucket() throws(RepoError) {
-        var request = S3Request(.put, "", "make the bucket")
+        var request = RemoteRequest(.put, "", "make the bucket")
         request.accepted = [200, 409]
         _ = try connection.send(request, to: .memory(atMost: 64 << 10))
     }
@@ -14,30 +14,9 @@ extension S3Store: DescribedStore {
         [try versions(), try objectLock()] + (try lifecycle())
     }
 
-    private enum Told {
-        case document(XMLElement)
-        case nothing
-        case unknown(String)
-    }
-
-    /// A part of the bucket's configuration.
-    private func configuration(_ name: String) throws -> Told {
-        var request = S3Request(.get, "", "read the bucket's \(name)")
-        request.query = [(name, "")]
-        request.accepted = [200, 400, 401, 403, 404, 405, 501]
-        let response = try connection.send(request, to: .memory(atMost: 1 << 20))
-        if response.status == 404 { return .nothing }
-        guard response.status == 200 else { return .unknown(S3ErrorAnswer(response).code) }
-        do {
-            return .document(try XMLElement(parsing: response.body))
-        } catch {
-            return .unknown("the answer does not parse: \(error.why)")
-        }
-    }
-
     private func versions() throws -> StoreFinding {
         let subject = "versions"
-        switch try configuration("versioning") {
+        switch try connection.configuration("versioning") {
         case .unknown(let why): return StoreFinding(subject, .unknown, "these credentials may not see it (\(why))")
         case .document(let document) where document["Status"]?.text == "Enabled":
             return StoreFinding(
@@ -48,7 +27,7 @@ extension S3Store: DescribedStore {
 
     private func objectLock() throws -> StoreFinding {
         let subject = "object lock"
-        switch try configuration("object-lock") {
+        switch try connection.configuration("object-lock") {
         case .unknown(let why): return StoreFinding(subject, .unknown, "these credentials may not see it (\(why))")
         case .document(let document) where document["ObjectLockEnabled"]?.text == "Enabled":
             guard let rule = document["Rule"]?["DefaultRetention"], let mode = rule["Mode"]?.text else {
@@ -63,7 +42,7 @@ extension S3Store: DescribedStore {
     /// Rules that would delete the repository's objects, or put away what every run needs.
     private func lifecycle() throws -> [StoreFinding] {
         let subject = "lifecycle rules"
-        switch try configuration("lifecycle") {
+        switch try connection.configuration("lifecycle") {
         case .unknown(let why): return [StoreFinding(subject, .unknown, "these credentials may not see them (\(why))")]
         case .nothing: return [StoreFinding(subject, .proven, "none")]
         case .document(let document):

@@ -19,7 +19,7 @@ extension S3Store {
         document += "</Delete>"
         let bytes = Array(document.utf8)
         try bytes.withUnsafeBytes { bytes in
-            var request = S3Request(.post, "", "delete \(keys.count) objects")
+            var request = RemoteRequest(.post, "", "delete \(keys.count) objects")
             request.query = [("delete", "")]
             request.headers = [
                 HTTPHeader("Content-Type", "application/xml"), HTTPHeader("Content-MD5", Digests.base64(Digests.md5(bytes))),
@@ -31,10 +31,10 @@ extension S3Store {
                 throw RepoError(.unreachable, "cannot delete objects in \(location): the answer does not parse", advice: "Try again.")
             }
             guard let failure = answer.all("Error").first(where: { $0["Code"]?.text != "NoSuchKey" }) else { return }
-            let said = S3ErrorAnswer(failure)
+            let said = ErrorAnswer(failure)
             var status = response
             status.status = said.code == "AccessDenied" ? 403 : said.code == "InternalError" ? 500 : 400
-            throw S3Failure(settings: connection.settings, location: location).error(request, status, said)
+            throw connection.error(request, status, said)
         }
     }
 }

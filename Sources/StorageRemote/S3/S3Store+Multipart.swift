@@ -1,4 +1,3 @@
-import Glibc
 import RepoBase
 import Storage
 
@@ -18,7 +17,7 @@ extension S3Store {
     }
 
     private func beginUpload(_ key: StoreKey) throws(RepoError) -> String {
-        var request = S3Request(.post, path(key), "store \(key)")
+        var request = RemoteRequest(.post, path(key), "store \(key)")
         request.query = [("uploads", "")]
         request.headers = headers(of: key) + [HTTPHeader("x-amz-checksum-algorithm", "CRC32C")]
         let response = try connection.send(request, to: .memory(atMost: 64 << 10))
@@ -28,70 +27,36 @@ extension S3Store {
         return id
     }
 
-    private struct Part {
+    private struct Part: Sendable {
         let etag: String
         let checksum: String
     }
 
-    /// The parts of an object that several threads send: each takes the next number until none is left or one fails.
-    private func sendParts(_ key: StoreKey, _ upload: String, _ bytes: UnsafeRawBufferPointer) throws -> [Part] {
+    private func sendParts(_ key: StoreKey, _ upload: String, _ bytes: UnsafeRawBufferPointer) throws(RepoError) -> [Part] {
         // S3 takes 10,000 parts.
         let size = max(options.partBytes, (bytes.count + 9_999) / 10_000)
-        let count = (bytes.count + size - 1) / size
-        struct State {
-            var next = 0
-            var parts: [Part?]
-            var failure: RepoError?
-        }
-        let state = Monitor(State(parts: Array(repeating: nil, count: count)))
         // The caller keeps the bytes alive until all threads have been joined.
         nonisolated(unsafe) let bytes = bytes
-        let threads = (0..<min(options.partThreads, count)).map { _ in
-            WorkerThread {
-                while let index = state.withLock({ state -> Int? in
-                    guard state.failure == nil, state.next < count else { return nil }
-                    defer { state.next += 1 }
-                    return state.next
-                }) {
-                    do throws(RepoError) {
-                        let range = index * size..<min(bytes.count, (index + 1) * size)
-                        let part = try self.sendPart(key, upload, index + 1, UnsafeRawBufferPointer(rebasing: bytes[range]))
-                        state.withLock { $0.parts[index] = part }
-                    } catch {
-                        state.withLock { $0.failure = $0.failure ?? error }
-                    }
-                }
-            }
-        }
-        for thread in threads { thread.join() }
-        return try state.withLock { state throws(RepoError) in
-            if let failure = state.failure { throw failure }
-            return state.parts.compactMap { $0 }
+        return try ParallelWork.map((bytes.count + size - 1) / size, threads: options.partThreads) { index throws(RepoError) in
+            let range = index * size..<min(bytes.count, (index + 1) * size)
+            return try self.sendPart(key, upload, index + 1, UnsafeRawBufferPointer(rebasing: bytes[range]))
         }
     }
 
-    /// A part may be sent again at will, and is, so that one break does not cost the whole object.
     private func sendPart(_ key: StoreKey, _ upload: String, _ number: Int, _ bytes: UnsafeRawBufferPointer) throws(RepoError) -> Part {
         let checksum = Digests.crc32c(bytes)
-        var request = S3Request(.put, path(key), "store part \(number) of \(key)")
+        var request = RemoteRequest(.put, path(key), "store part \(number) of \(key)")
         request.query = [("partNumber", "\(number)"), ("uploadId", upload)]
         request.headers = [HTTPHeader("x-amz-checksum-crc32c", checksum)]
         request.body = bytes
-        var failures = 0
-        while true {
-            do throws(RepoError) {
-                let response = try connection.send(request, to: .memory(atMost: 64 << 10))
-                try requireChecksum(response["x-amz-checksum-crc32c"], checksum, key)
-                guard let etag = response["etag"] else {
-                    throw RepoError(.failed, "cannot store \(key) in \(location): the server gives a part no name")
-                }
-                return Part(etag: etag, checksum: checksum)
-            } catch {
-                failures += 1
-                let wait = RetryPolicy.part.delay(afterFailures: failures, elapsed: .zero, random: .random(in: 0..<1))
-                guard error.code == .unreachable, let wait else { throw error }
-                clock.sleep(wait)
+        let part = request
+        return try retryingPart { () throws(RepoError) in
+            let response = try connection.send(part, to: .memory(atMost: 64 << 10))
+            try requireChecksum(response["x-amz-checksum-crc32c"], checksum, key)
+            guard let etag = response["etag"] else {
+                throw RepoError(.failed, "cannot store \(key) in \(location): the server gives a part no name")
             }
+            return Part(etag: etag, checksum: checksum)
         }
     }
 
@@ -104,7 +69,7 @@ extension S3Store {
         document += "</CompleteMultipartUpload>"
         let bytes = Array(document.utf8)
         try bytes.withUnsafeBytes { bytes in
-            var request = S3Request(.post, path(key), "store \(key)")
+            var request = RemoteRequest(.post, path(key), "store \(key)")
             request.query = [("uploadId", upload)]
             request.headers = [HTTPHeader("Content-Type", "application/xml")]
             request.body = bytes
@@ -124,8 +89,7 @@ extension S3Store {
             }
             // The status goes out before the work is done: a failure may come with 200.
             guard let answer = try? XMLElement(parsing: response.body), answer.name == "CompleteMultipartUploadResult" else {
-                throw S3Failure(settings: connection.settings, location: location).error(
-                    request, Self.failed(response), S3ErrorAnswer(response))
+                throw connection.error(request, Self.failed(response))
             }
         }
     }
@@ -133,12 +97,12 @@ extension S3Store {
     /// As if the status had told the failure.
     private static func failed(_ response: HTTPResponse) -> HTTPResponse {
         var failed = response
-        failed.status = S3ErrorAnswer(response).code == "PreconditionFailed" ? 409 : 500
+        failed.status = ErrorAnswer(response).code == "PreconditionFailed" ? 409 : 500
         return failed
     }
 
     private func abortUpload(_ path: String, _ upload: String) throws(RepoError) {
-        var request = S3Request(.delete, path, "remove an unfinished upload of \(path)")
+        var request = RemoteRequest(.delete, path, "remove an unfinished upload of \(path)")
         request.query = [("uploadId", upload)]
         request.accepted += [404]
         _ = try connection.send(request, to: .memory(atMost: 64 << 10))
@@ -150,7 +114,7 @@ extension S3Store {
         var count = 0
         var markers: [(String, String)] = []
         while true {
-            var request = S3Request(.get, "", "list unfinished uploads")
+            var request = RemoteRequest(.get, "", "list unfinished uploads")
             request.query = [("uploads", ""), ("prefix", prefix)] + markers
             let response = try connection.send(request, to: .memory(atMost: 16 << 20))
             guard let page = try? XMLElement(parsing: response.body), page.name == "ListMultipartUploadsResult" else { return count }
@@ -167,10 +131,4 @@ extension S3Store {
             markers = [("key-marker", key), ("upload-id-marker", id)]
         }
     }
-}
-
-extension RetryPolicy {
-    /// Within one put: what takes longer is for whoever tries the whole put again.
-    fileprivate static let part = RetryPolicy(
-        attempts: 4, firstDelay: .milliseconds(200), maximumDelay: .seconds(5), totalTime: .seconds(30))
 }

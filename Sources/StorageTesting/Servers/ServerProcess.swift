@@ -19,7 +19,7 @@ final class ServerProcess: Sendable {
     }()
 
     /// - Parameters:
-    ///   - program: of those that `tools/setup` puts below `binaries`, or a whole path.
+    ///   - program: of those that `tools/setup` installs, or a whole path.
     ///   - arguments: may use the folder, which is the working directory as well.
     init(_ program: String, folder: String, _ arguments: [String]) throws {
         self.folder = folder
@@ -124,7 +124,7 @@ final class ServerProcess: Sendable {
         throw RepoError(.failed, "the server did not start: \(log)")
     }
 
-    private static func read(_ path: String) throws -> [UInt8] {
+    static func read(_ path: String) throws -> [UInt8] {
         guard let stream = fopen(path, "r") else { return [] }
         defer { fclose(stream) }
         var bytes = [UInt8](repeating: 0, count: 4 << 20)

@@ -1,14 +1,14 @@
 import RepoBase
-public import Storage
+import Storage
 
-extension S3Store {
+extension RemoteStore {
     /// One request for 1,000 objects. Where a listing is long, it goes on in several at once, one for each character that names go on with.
     public func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws {
         guard StorageKeyGrammar.mayBegin(prefix) else { return }
         var told: Set<String> = []
         var continuation: String?
         for _ in 0..<max(1, options.pagesInTurn) {
-            let page = try page(prefix, continuation: continuation)
+            let page = try page(prefix, delimiter: nil, continuation: continuation)
             try tell(page, body)
             guard let next = try following(page, continuation, prefix) else { return }
             continuation = next
@@ -17,7 +17,7 @@ extension S3Store {
         let characters = try followingCharacters(prefix)
         guard characters.count >= 4 else {
             while let token = continuation {
-                let page = try page(prefix, continuation: token)
+                let page = try page(prefix, delimiter: nil, continuation: token)
                 try tell(page, body)
                 continuation = try following(page, token, prefix)
             }
@@ -47,19 +47,8 @@ extension S3Store {
 
     // MARK: - Pages
 
-    func page(_ prefix: String, delimiter: String? = nil, continuation: String? = nil) throws(RepoError) -> S3ListPage {
-        var request = S3Request(.get, "", "list '\(prefix)'")
-        request.query = [
-            ("list-type", "2"), ("prefix", self.prefix + prefix), ("encoding-type", "url"), ("max-keys", "\(options.pageKeys)"),
-        ]
-        if let delimiter { request.query.append(("delimiter", delimiter)) }
-        if let continuation { request.query.append(("continuation-token", continuation)) }
-        request.accepted = [200]
-        return try S3ListPage(parsing: connection.send(request, to: .memory(atMost: 16 << 20)).body)
-    }
-
     /// A server that names the same place again would be asked for ever.
-    private func following(_ page: S3ListPage, _ asked: String?, _ prefix: String) throws(RepoError) -> String? {
+    private func following(_ page: ListPage, _ asked: String?, _ prefix: String) throws(RepoError) -> String? {
         guard page.continuation == nil || page.continuation != asked else {
             throw RepoError(
                 .failed, "cannot list '\(prefix)' in \(location): the server begins the same page again", advice: "Run 'repo storage probe'.")
@@ -68,7 +57,7 @@ extension S3Store {
     }
 
     /// Names that are no keys, such as other programs' files, are passed over.
-    private func tell(_ page: S3ListPage, _ body: (StoredObject) throws -> Void) throws {
+    private func tell(_ page: ListPage, _ body: (StoredObject) throws -> Void) throws {
         for object in page.objects {
             guard let key = StoreKey(checking: String(try relative(object.key))) else { continue }
             try body(StoredObject(key: key, size: object.size ?? 0, modified: object.modified ?? 0))
@@ -85,16 +74,16 @@ extension S3Store {
 
     /// What names go on with behind the prefix, as far as one request tells; none where it does not tell all.
     private func followingCharacters(_ prefix: String) throws -> Set<Character> {
-        let page = try page(prefix, delimiter: "/")
+        let page = try page(prefix, delimiter: "/", continuation: nil)
         guard page.continuation == nil else { return [] }
         let names = page.folders + page.objects.map(\.key)
         return Set(try names.compactMap { try relative($0).dropFirst(prefix.utf8.count).first })
     }
 
     /// `body` runs on the caller's thread. The first failure ends it all.
-    private func listAtOnce(_ prefixes: [String], _ body: (S3ListPage) throws -> Void) throws {
+    private func listAtOnce(_ prefixes: [String], _ body: (ListPage) throws -> Void) throws {
         let left = Monitor(prefixes)
-        let pages = BoundedQueue<Result<S3ListPage, RepoError>>(limit: options.listThreads)
+        let pages = BoundedQueue<Result<ListPage, RepoError>>(limit: options.listThreads)
         let running = Monitor(min(options.listThreads, prefixes.count))
         let threads = (0..<min(options.listThreads, prefixes.count)).map { _ in
             WorkerThread {
@@ -113,11 +102,11 @@ extension S3Store {
     }
 
     /// All pages of a prefix; false when nobody takes them any more.
-    private func push(_ prefix: String, to pages: BoundedQueue<Result<S3ListPage, RepoError>>) -> Bool {
+    private func push(_ prefix: String, to pages: BoundedQueue<Result<ListPage, RepoError>>) -> Bool {
         var continuation: String?
         repeat {
             do throws(RepoError) {
-                let page = try page(prefix, continuation: continuation)
+                let page = try page(prefix, delimiter: nil, continuation: continuation)
                 guard pages.push(.success(page)) else { return false }
                 continuation = try following(page, continuation, prefix)
             } catch {

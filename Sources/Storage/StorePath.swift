@@ -11,6 +11,12 @@ package enum StorePath {
         return String(path[..<slash])
     }
 
+    /// The last part; all of it for one part.
+    package static func name(of path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+        return String(path[path.utf8.index(after: slash)...])
+    }
+
     package static func joined(_ directory: String, _ name: String) -> String { directory.isEmpty ? name : "\(directory)/\(name)" }
 
     /// A path in the directory that nobody else uses.

@@ -63,6 +63,9 @@ struct NetworkFileSystemTests {
 
     @Test(
         "Kinds are told by their numbers",
-        arguments: [(0x6969, FileSystemKind.nfs), (0xFF53_4D42, .smb), (0xFE53_4D42, .smb), (0x6573_5546, .fuse), (0x0102_1994, .memory), (0xEF53, .local), (0x9123_683E, .local)])
+        arguments: [
+            (0x6969, .nfs), (0xFF53_4D42, .smb), (0xFE53_4D42, .smb), (0x6573_5546, .fuse), (0x0102_1994, .memory), (0xEF53, .local),
+            (0x9123_683E, .local),
+        ] as [(UInt32, FileSystemKind)])
     func kinds(_ magic: UInt32, _ kind: FileSystemKind) { #expect(FileSystemKind(magic: magic) == kind) }
 }

@@ -108,15 +108,19 @@ public final class SSHServer: Sendable {
     }
 
     /// Bytes in its files, those that are being written included.
-    private var stored: UInt64 {
+    private var stored: UInt64 { Self.bytes(below: folder + "/data") }
+
+    private static func bytes(below path: String) -> UInt64 {
+        guard let stream = opendir(path) else { return 0 }
+        defer { closedir(stream) }
         var sum: UInt64 = 0
-        guard let words = strdup(folder + "/data") else { return 0 }
-        defer { free(words) }
-        var roots: [UnsafeMutablePointer<CChar>?] = [words, nil]
-        guard let walk = fts_open(&roots, FTS_PHYSICAL | FTS_NOCHDIR, nil) else { return 0 }
-        defer { fts_close(walk) }
-        while let entry = fts_read(walk) {
-            if Int32(entry.pointee.fts_info) == FTS_F { sum += UInt64(entry.pointee.fts_statp.pointee.st_size) }
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { String(cString: $0) }
+            }
+            var status = stat()
+            guard name != ".", name != "..", lstat("\(path)/\(name)", &status) == 0 else { continue }
+            sum += status.st_mode & S_IFMT == S_IFDIR ? bytes(below: "\(path)/\(name)") : UInt64(status.st_size)
         }
         return sum
     }

@@ -4,7 +4,7 @@ import ArgumentParser
 struct GlobalOptions: ParsableArguments {
     @Option(
         name: .customLong("repo"),
-        help: ArgumentHelp("The repository: a path, file:PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, or azblob://CONTAINER/PREFIX. [REPO_URL]", valueName: "url"))
+        help: ArgumentHelp("The repository: a path, file:PATH, s3://BUCKET/PREFIX, azblob://CONTAINER/PREFIX, gs://BUCKET/PREFIX, or sftp://USER@HOST/PATH. [REPO_URL]", valueName: "url"))
     var repository: String?
 
     @Option(help: ArgumentHelp("Read the password from this file. [REPO_PASSWORD_FILE]", valueName: "file"))

@@ -12,6 +12,10 @@ struct ForgetCommand: RepoSubcommand {
             A snapshot stays when at least one rule keeps it; each source on each host is judged by itself. Without \
             rules, those of the configuration. Space is freed by 'repo prune', or with --prune.
 
+            What a writer key stored takes no place of what other keys stored. Where a source has shrunk to less \
+            than half, is all new, or is backed up far more often than before, nothing of it goes, and the exit \
+            status is 15: look at these snapshots, then use --accept-unusual.
+
             Examples:
               repo forget --keep-daily 30 --keep-weekly 12 --dry-run
               repo forget --preset standard --source uploads --prune
@@ -27,6 +31,7 @@ struct ForgetCommand: RepoSubcommand {
     var groupBy = Forgetting.Grouping.sourceAndHost.rawValue
     @Flag(name: .customLong("dry-run"), help: "Print what every rule says, and let nothing go.")
     var isDryRun = false
+    @Flag(help: "Let snapshots go although some look unusual: you have looked at them.") var acceptUnusual = false
     @Flag(name: .customLong("prune"), help: "Free the space afterwards.") var prunes = false
     @OptionGroup(title: "Pruning") var prune: PruneArguments
     @OptionGroup(title: "Global options") var global: GlobalOptions
@@ -45,10 +50,12 @@ struct ForgetCommand: RepoSubcommand {
             throw RepoError(.usage, "'\(groupBy)' is nothing to group by", advice: "Write one of \(names).")
         }
         let repository = try context.openRepository()
+        var isOnHold = false
         let gone =
             snapshots.isEmpty
-            ? try byRules(rules, grouping, repository, context) : try byName(repository, context)
-        return prunes ? try prune.run(repository, context, isDryRun: isDryRun, without: gone) : ExitStatus.done
+            ? try byRules(rules, grouping, repository, context, &isOnHold) : try byName(repository, context)
+        let status = prunes ? try prune.run(repository, context, isDryRun: isDryRun, without: gone) : ExitStatus.done
+        return status == ExitStatus.done && isOnHold ? RepoError.Code.refused.exitStatus : status
     }
 
     /// Returns what is gone, or would be.
@@ -64,15 +71,18 @@ struct ForgetCommand: RepoSubcommand {
 
     private func byRules(
         _ given: RetentionRules?, _ grouping: Forgetting.Grouping, _ repository: OpenRepository,
-        _ context: CommandContext
+        _ context: CommandContext, _ isOnHold: inout Bool
     ) throws -> Set<ObjectID> {
         let forgetting = Forgetting(repository)
         var removed: Set<ObjectID> = []
         var result = ForgetResult(kept: [], removed: [], isDryRun: isDryRun)
         let log = try LogPruning(repository, context, window: prune.recoveryWindow)
+        var suspicions: [Forgetting.Suspicion] = []
         for (rules, selection, window) in try work(given, repository, context) {
             let decisions = try log.protecting(
-                forgetting.decide(rules, selection, grouping: grouping, now: context.now(), zone: context.zone), window)
+                forgetting.decide(
+                    rules, selection, grouping: grouping, now: context.now(), zone: context.zone, acceptsUnusual: acceptUnusual
+                ) { suspicions.append($0) }, window)
             let gone = isDryRun ? nil : Set(try forgetting.apply(decisions, rules: rules))
             for decision in decisions {
                 let row = ForgetResult.Row(decision.entry, decision.reasons)
@@ -86,6 +96,13 @@ struct ForgetCommand: RepoSubcommand {
             }
         }
         try result.show(context, showsKept: isDryRun || context.options.verbose)
+        for suspicion in suspicions {
+            context.warn("\(suspicion.group) is on hold, and nothing of it was let go: \(suspicion.findings.joined(separator: "; "))")
+        }
+        if !suspicions.isEmpty {
+            context.warn("look at these snapshots ('repo diff'); if they are as they should be, run this with --accept-unusual")
+        }
+        isOnHold = !suspicions.isEmpty
         return removed
     }
 

@@ -5,7 +5,7 @@ import Storage
 
 /// Lets snapshots go: by rules, or by id. What they alone needed is freed by the next collection.
 public struct Forgetting {
-    private let repository: OpenRepository
+    let repository: OpenRepository
 
     public init(_ repository: OpenRepository) { self.repository = repository }
 
@@ -42,54 +42,14 @@ public struct Forgetting {
         /// Every rule that keeps it, or the one that lets it go, in words; never empty.
         public let reasons: [String]
 
+        /// The same, with the reason why it stays although rules for all snapshots together would let it go.
+        func apart() -> Decision {
+            Decision(entry: entry, group: group, isKept: isKept, reasons: reasons + ["other keys' snapshots take no place of it"])
+        }
+
         /// The same, kept for one more reason, which comes first.
         public func keeping(because reason: String) -> Decision {
             Decision(entry: entry, group: group, isKept: true, reasons: [reason] + (isKept ? reasons : []))
-        }
-    }
-
-    /// What the rules say, changing nothing: by group, newest first.
-    ///
-    /// Throws `.usage` for rules that would let everything go or make no sense, and `.damaged` for a snapshot that does not read: rules that
-    /// do not see all snapshots keep the wrong ones.
-    public func decide(
-        _ rules: RetentionRules, _ selection: Selection = Selection(), grouping: Grouping = .sourceAndHost,
-        now: Timestamp, zone: any ZoneOffsets
-    ) throws -> [Decision] {
-        let catalog = SnapshotCatalog(repository)
-        let held = try catalog.names().held
-        let entries = try catalog.all().filter { selection.includes($0.snapshot) }
-        let byID = Dictionary(entries.map { ("\($0.id)", $0) }, uniquingKeysWith: { first, _ in first })
-        let candidates = try entries.map { entry in
-            RetentionCandidate(
-                id: "\(entry.id)", group: group(of: entry.snapshot, grouping), time: try time(of: entry),
-                tags: Set(entry.snapshot.tags), isHeld: held.contains(entry.id))
-        }
-        do {
-            return try rules.decide(candidates, now: now, zone: zone).map { decision in
-                Decision(
-                    entry: byID[decision.snapshot.id]!, group: decision.snapshot.group,
-                    isKept: decision.verdict == .keep, reasons: decision.reasons.map(\.description))
-            }
-        } catch {
-            throw RepoError(.usage, "these rules cannot be applied: \(error.description)")
-        }
-    }
-
-    private func group(of snapshot: Snapshot, _ grouping: Grouping) -> String {
-        switch grouping {
-        case .sourceAndHost: "\(snapshot.source) on \(snapshot.host)"
-        case .source: snapshot.source
-        case .none: "all snapshots"
-        }
-    }
-
-    private func time(of entry: SnapshotCatalog.Entry) throws -> Timestamp {
-        let time = entry.snapshot.time
-        do {
-            return try Timestamp(seconds: time.seconds, nanoseconds: Int32(time.nanoseconds))
-        } catch {
-            throw RepoError.damaged("\(SnapshotObject.key(entry.id))", "its time is out of range")
         }
     }
 

@@ -85,6 +85,11 @@ struct EnvelopedFrame: Sendable {
         return fields
     }
 
+    /// The signer's id, of bytes that `open` has verified; nil where they are too short.
+    static func signer(_ bytes: [UInt8]) -> KeyID? {
+        bytes.count < headerCount ? nil : KeyID(bytes: bytes[(headerCount - KeyID.byteCount)..<headerCount])
+    }
+
     private func signedMessage(sealed: [UInt8], header: [UInt8]) -> [UInt8] {
         context + ObjectHasher.hash(sealed).bytes + header
     }

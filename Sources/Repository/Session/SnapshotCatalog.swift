@@ -12,21 +12,33 @@ public struct SnapshotCatalog {
     public struct Entry: Sendable, Hashable {
         public let id: ObjectID
         public let snapshot: Snapshot
+        /// The key that signed it; nil where it was not read from the store.
+        public let signer: KeyID?
+        /// When it came, in seconds since 1970 by the store's clock; nil where no listing told.
+        public let stored: Int64?
 
-        public init(id: ObjectID, snapshot: Snapshot) {
+        public init(id: ObjectID, snapshot: Snapshot, signer: KeyID? = nil, stored: Int64? = nil) {
             self.id = id
             self.snapshot = snapshot
+            self.signer = signer
+            self.stored = stored
         }
     }
 
     /// All ids, from one listing, and which of them are held.
     public func names() throws -> (ids: [ObjectID], held: Set<ObjectID>) {
-        var ids: [ObjectID] = []
+        let (objects, held) = try objects()
+        return (objects.map(\.id), held)
+    }
+
+    /// The same, with the times at which they came by the store's clock.
+    private func objects() throws -> (objects: [(id: ObjectID, stored: Int64)], held: Set<ObjectID>) {
+        var ids: [(id: ObjectID, stored: Int64)] = []
         var held: Set<ObjectID> = []
         try repository.store.list(SnapshotObject.prefix) { object in
             let name = object.key.description.dropFirst(SnapshotObject.prefix.count)
             if let id = ObjectID(name) {
-                ids.append(id)
+                ids.append((id, object.modified))
             } else if name.hasSuffix(".hold"), let id = ObjectID(name.dropLast(5)) {
                 held.insert(id)
             }
@@ -35,14 +47,16 @@ public struct SnapshotCatalog {
     }
 
     /// One snapshot. Throws `.notFound`, or `.damaged` when it does not read.
-    public func read(_ id: ObjectID) throws -> Entry {
+    public func read(_ id: ObjectID) throws -> Entry { try read(id, stored: nil) }
+
+    private func read(_ id: ObjectID, stored: Int64?) throws -> Entry {
         let key = SnapshotObject.key(id)
         do {
             let bytes = try repository.object(key, named: id, atMost: SnapshotObject.maximumSize)
             let snapshot = try repository.withKeys { keys in
                 try SnapshotCodec.decode(bytes, object: "\(key)", keyRing: keys)
             }
-            return Entry(id: id, snapshot: snapshot)
+            return Entry(id: id, snapshot: snapshot, signer: SnapshotCodec.signer(bytes), stored: stored)
         } catch let error as RepoError where error.code == .damaged {
             throw RepoError(
                 .damaged, error.message,
@@ -81,11 +95,11 @@ public struct SnapshotCatalog {
     public func allAndHeld(
         onProblem: (ObjectID, RepoError) throws -> Void = { throw $1 }
     ) throws -> (entries: [Entry], held: Set<ObjectID>) {
-        let (ids, held) = try names()
+        let (objects, held) = try objects()
         var entries: [Entry] = []
-        for id in ids {
+        for (id, stored) in objects {
             do {
-                entries.append(try read(id))
+                entries.append(try read(id, stored: stored))
             } catch let error as RepoError where error.code == .notFound {
                 continue
             } catch let error as RepoError where error.code == .damaged {

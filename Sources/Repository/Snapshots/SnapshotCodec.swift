@@ -29,4 +29,7 @@ public enum SnapshotCodec {
     ) throws(RepoError) -> Snapshot {
         try Snapshot(frame.open(bytes, object: object, keyRing: keyRing), object: object)
     }
+
+    /// Who signed it, of bytes that `decode` has verified.
+    static func signer(_ bytes: [UInt8]) -> KeyID? { EnvelopedFrame.signer(bytes) }
 }

@@ -9,8 +9,9 @@ struct DrillCommand: RepoSubcommand {
         discussion: """
             Of a PostgreSQL source, a moment is recovered into a folder of its own by a server that nobody else can reach: \
             the newest moment, one that is named, or one picked by chance from all that can be recovered. Tables and \
-            indexes are looked at (pg_amcheck), page checksums are verified, and your own SQL has to be true. Of any other \
-            source, a snapshot is restored, and every file is read again and compared.
+            indexes are looked at (pg_amcheck), page checksums are verified, and your own SQL has to be true. Dumps of \
+            PostgreSQL are loaded into an empty server that is made for it, and the rows of every table are counted. Of \
+            any other source, a snapshot is restored, and every file is read again and compared.
 
             The report is kept in the repository. Exit status 0: passed. 1: it came back, and a check failed. 12: the \
             repository is damaged. 13: the moment cannot be recovered. What was restored is removed in any case, and what a \

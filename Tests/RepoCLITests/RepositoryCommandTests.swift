@@ -174,6 +174,24 @@ struct RepositoryCommandTests {
         let stats = try #require(try session.run("stats", "--json").json() as? [String: Any])
         #expect(stats["logical_bytes"] as? Int == 200_000)
         #expect(stats["unique_bytes"] as? Int == 100_000)
+        #expect((stats["capacity_bytes"] as? Int ?? 0) > 200_000)
+        let text = session.run("stats")
+        #expect(text.output.contains("room") && text.output.contains("no growth can be told before the fourth day"), "\(text)")
+        #expect(text.errors.isEmpty)
+    }
+
+    @Test func aRepositoryThatFillsUpIsToldOf() throws {
+        let session = try CommandSession()
+        _ = session.run("snapshot", "stdin", "--name", "a", input: (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* $0 >> 3) })
+        let file = session.path("repo.toml")
+        try "[repository]\ncapacity = \"200K\"\ncapacity-warning = \"40%\"\n".write(toFile: file, atomically: true, encoding: .utf8)
+        let outcome = session.run("stats", "--config", file)
+        #expect(outcome.status == 0)
+        #expect(outcome.errors.contains("the repository fills up") && outcome.errors.contains("of 200.0 KiB"), "\(outcome)")
+        try "[repository]\ncapacity = \"much\"\n".write(toFile: file, atomically: true, encoding: .utf8)
+        #expect(session.run("stats", "--config", file).errors.contains("capacity = \"2T\""))
+        try "[repository]\ncapacity-warning = \"101%\"\n".write(toFile: file, atomically: true, encoding: .utf8)
+        #expect(session.run("stats", "--config", file).status == 2)
     }
 
     @Test func errorsAreObjectsWithJson() throws {

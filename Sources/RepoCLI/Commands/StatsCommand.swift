@@ -1,5 +1,6 @@
 import ArgumentParser
 import BlobEngine
+import Policy
 import RepoBase
 import Repository
 
@@ -11,6 +12,10 @@ struct StatsCommand: RepoSubcommand {
             Logical: all snapshots as if each were stored in full. Unique: content that differs, counted once. Stored: \
             bytes of the repository. A source's or snapshot's own share is what nothing else needs.
 
+            Capacity is what the file system has left, or 'capacity' of the configuration. Growth is what was stored \
+            within the last 30 days and is still there; a warning comes from 'capacity-warning' (90%) on, and where the \
+            repository will be full within 30 days.
+
             Examples:
               repo stats
               repo stats --snapshots
@@ -21,8 +26,10 @@ struct StatsCommand: RepoSubcommand {
 
     func run(_ context: CommandContext) throws -> Int32 {
         let statistics = try RepositoryStatistics(try context.openRepository())
+        let forecast = try context.capacityForecast(statistics)
+        if let forecast { try warn(forecast, context) }
         if context.options.json {
-            try context.console.print(JSONOutput.pretty(StatsResult(statistics, withSnapshots: snapshots)))
+            try context.console.print(JSONOutput.pretty(StatsResult(statistics, forecast, withSnapshots: snapshots)))
             return ExitStatus.done
         }
         let ratio = statistics.ratio.map { " (ratio \(StatsResult.ratio($0)))" } ?? ""
@@ -41,6 +48,7 @@ struct StatsCommand: RepoSubcommand {
         if statistics.logObjects > 0 {
             lines.append(["log", "\(NumberText.grouped(UInt64(statistics.logObjects))) objects, \(ByteCount.describe(statistics.logBytes))"])
         }
+        if let forecast { lines.append(["room", Self.describe(forecast)]) }
         for line in lines { try context.console.print(columns.line(line)) }
         if !statistics.sources.isEmpty {
             var table = TextTable(["Source", "Snapshots", "Logical", "Own share"], rightAligned: [1, 2, 3])
@@ -69,6 +77,22 @@ struct StatsCommand: RepoSubcommand {
         }
         return ExitStatus.done
     }
+
+    private static func describe(_ forecast: CapacityForecast) -> String {
+        let share = "\(Int(forecast.usedShare * 100)) % of \(ByteCount.describe(forecast.capacityBytes))"
+        guard let growth = forecast.growth else { return "\(share); no growth can be told before the fourth day" }
+        let rate = "\(ByteCount.describe(UInt64(growth.bytesPerDay))) a day in the last \(growth.days) days"
+        guard let fullAt = forecast.fullAt else { return "\(share); \(rate)" }
+        return "\(share); \(rate), which lasts until \(day(fullAt))"
+    }
+
+    private static func day(_ seconds: Int64) -> String { String(TimeDisplay.utc(seconds: seconds).prefix(10)) }
+
+    private func warn(_ forecast: CapacityForecast, _ context: CommandContext) throws {
+        let soon = try forecast.fullAt.map { try $0 - context.now().seconds < 30 * 86_400 } ?? false
+        guard try soon || forecast.usedShare >= context.configuration().repository.capacityWarning else { return }
+        context.warn("the repository fills up: \(Self.describe(forecast)). Let snapshots go with 'repo forget --prune', or give it more room.")
+    }
 }
 
 private struct StatsResult: Encodable {
@@ -89,12 +113,20 @@ private struct StatsResult: Encodable {
     let packBytes: UInt64
     let indexBytes: UInt64
     let indexedBlobs: Int
+    let capacityBytes: UInt64?
+    let growthBytesPerDay: UInt64?
+    let growthDays: Int?
+    let fullAt: String?
     let logObjects: Int
     let logBytes: UInt64
     let sources: [Share]
     let snapshots: [Share]?
 
-    init(_ statistics: RepositoryStatistics, withSnapshots: Bool) {
+    init(_ statistics: RepositoryStatistics, _ forecast: CapacityForecast?, withSnapshots: Bool) {
+        capacityBytes = forecast?.capacityBytes
+        growthBytesPerDay = forecast?.growth.map { UInt64($0.bytesPerDay) }
+        growthDays = forecast?.growth?.days
+        fullAt = forecast?.fullAt.map { TimeDisplay.utc(seconds: $0) }
         logicalBytes = statistics.logicalBytes
         uniqueBytes = statistics.uniqueBytes
         storedBytes = statistics.storedBytes

@@ -57,6 +57,18 @@ extension ConfiguredRepository {
             }
             cacheSize = size
         }
+        if let text = try table.string("capacity") {
+            guard let size = ByteCount.parse(text), size > 0 else {
+                throw table.error("capacity", "'\(text)' is not a size", advice: "Write capacity = \"2T\".")
+            }
+            capacity = size
+        }
+        if let text = try table.string("capacity-warning") {
+            guard text.hasSuffix("%"), let percent = Double(text.dropLast()), (1...100).contains(percent) else {
+                throw table.error("capacity-warning", "'\(text)' is not a percentage", advice: "Write capacity-warning = \"80%\".")
+            }
+            capacityWarning = percent / 100
+        }
         rates = try RateSchedule(&table)
         try table.finish()
     }

@@ -19,6 +19,10 @@ struct ConfiguredRepository: Equatable {
     var keyFile: String?
     /// Bytes of copies of a remote repository's objects on this machine; 0 for none.
     var cacheSize: UInt64?
+    /// Bytes that the repository may take; nil: as many as its file system has.
+    var capacity: UInt64?
+    /// The part of that from which on `stats` warns, 0 to 1.
+    var capacityWarning = 0.9
     /// How fast bytes may go to a remote repository and come from it.
     var rates = RateSchedule()
 }

@@ -42,6 +42,8 @@ public struct RepositoryStatistics: Sendable {
     public private(set) var uniqueBytes: UInt64 = 0
     /// Bytes of all objects of the store.
     public private(set) var storedBytes: UInt64 = 0
+    /// The same by the day since 1970 on which an object came, by the store's clock.
+    public private(set) var storedByDay: [Int64: UInt64] = [:]
     public private(set) var packs = 0
     public private(set) var packBytes: UInt64 = 0
     public private(set) var indexBytes: UInt64 = 0
@@ -67,6 +69,7 @@ public struct RepositoryStatistics: Sendable {
         let index = try repository.reloadIndex()
         try repository.store.list("") { object in
             storedBytes += object.size
+            storedByDay[max(0, object.modified) / 86_400, default: 0] += object.size
             if object.key.description.hasPrefix(PackObject.prefix) {
                 packs += 1
                 packBytes += object.size

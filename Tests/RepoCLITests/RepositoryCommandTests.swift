@@ -183,7 +183,7 @@ struct RepositoryCommandTests {
     @Test func aRepositoryThatFillsUpIsToldOf() throws {
         let session = try CommandSession()
         _ = session.run("snapshot", "stdin", "--name", "a", input: (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* $0 >> 3) })
-        let file = session.path("repo.toml")
+        let file = session.folder + "/repo.toml"
         try "[repository]\ncapacity = \"200K\"\ncapacity-warning = \"40%\"\n".write(toFile: file, atomically: true, encoding: .utf8)
         let outcome = session.run("stats", "--config", file)
         #expect(outcome.status == 0)

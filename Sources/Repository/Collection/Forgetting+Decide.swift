@@ -1,6 +1,6 @@
 import BlobEngine
 public import Policy
-public import RepoBase
+import RepoBase
 
 extension Forgetting {
     /// Snapshots of one source that do not look like those before them: nothing of their group goes.

@@ -1,4 +1,4 @@
-import BlobEngine
+public import BlobEngine
 public import RepoBase
 import Storage
 

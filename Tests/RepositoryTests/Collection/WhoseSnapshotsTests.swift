@@ -91,7 +91,7 @@ import Testing
         let forged = try (0..<10).map { try store(good, 0, claimed: Int64(10 - $0), seconds: 3600 + Int64($0)) }
         let kept = try kept(daily)
         #expect(kept.isSuperset(of: own.dropLast()), "a backup may take a day, so what says to be of yesterday may be honest")
-        #expect(kept.intersection(forged) == [forged[9]])
+        #expect(!kept.contains(own[9]) && kept.contains(forged[9]))
     }
 
     @Test("a repository whose objects all have new times is judged as before")

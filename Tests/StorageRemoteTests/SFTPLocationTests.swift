@@ -14,6 +14,7 @@ struct SFTPLocationTests {
             ("//u@[fe80::1]:22/a%20b", "u", "fe80::1", 22, "/a b", "sftp://u@[fe80::1]:22/a%20b"),
             ("backup@nas:repo", "backup", "nas", nil, "repo", "sftp://backup@nas/~/repo"),
             ("nas:/srv/a%b", nil, "nas", nil, "/srv/a%b", "sftp://nas/srv/a%25b"),
+            ("a%b@nas:repo", "a%b", "nas", nil, "repo", "sftp://a%25b@nas/~/repo"),
             ("[::1]:/srv", nil, "::1", nil, "/srv", "sftp://[::1]/srv"),
         ])
     func parsed(_ text: String, _ user: String?, _ host: String, _ port: UInt16?, _ path: String, _ description: String) throws {

@@ -33,7 +33,7 @@ public struct SFTPLocation: Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         let name = host.contains(":") ? "[\(host)]" : host
         let place = path.hasPrefix("/") ? path : "/~/" + path
-        return "sftp://" + (user.map { $0 + "@" } ?? "") + name + (port.map { ":\($0)" } ?? "")
+        return "sftp://" + (user.map { URLText.encoded($0, keepingSlashes: false) + "@" } ?? "") + name + (port.map { ":\($0)" } ?? "")
             + URLText.encoded(place, keepingSlashes: true).replacingScalars { $0 == "?" ? "%3F" : nil }
     }
 

@@ -27,6 +27,7 @@ struct SFTPLocationTests {
     @Test(
         "are refused when they are none, or would be taken for something else",
         arguments: [
+            "backup@nas:/~/repo", "//nas/~//~/repo", "//na]s:22:22/repo",
             "", "//", "//host", "host", "//host:port/x", "//host:0/x", "//-oProxyCommand=x/y", "//u@-x/y", "//u:secret@host/x", "//ho st/x",
             "//host/../x", "//host/a/../../x", "//host/%zz", "//host/a\nb", "//h;x/y", "//$(x)/y", "-x:y", "host:", "host:~", "host:~/x",
             "//host/x?port=1", "//host/x?connections=0", "//host/x?connections=17", "//host/x?identity", "//host/%00",

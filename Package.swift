@@ -77,14 +77,14 @@ let package = Package(
             ],
             swiftSettings: strict),
         .executableTarget(name: "repo", dependencies: ["RepoCLI"], swiftSettings: strict),
-        .target(name: "StorageTesting", dependencies: ["Storage", "StorageRemote", "RepoBase"], swiftSettings: strict),
+        .target(name: "StorageTesting", dependencies: ["Storage", "StorageRemote", "RepoBase", "CLinux"], swiftSettings: strict),
         .target(name: "PostgresTesting", dependencies: ["RepoBase", "PostgresFormats"], swiftSettings: strict),
 
         .testTarget(name: "RepoBaseTests", dependencies: ["RepoBase"]),
         .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "RepoBase", "CBlake2Lanes", "CB2"]),
         .testTarget(name: "StorageTests", dependencies: ["Storage", "StorageTesting", "RepoBase"]),
         .testTarget(
-            name: "StorageRemoteTests", dependencies: ["StorageRemote", "Storage", "StorageTesting", "RepoBase", "CLibcrypto"]),
+            name: "StorageRemoteTests", dependencies: ["StorageRemote", "Storage", "StorageTesting", "RepoBase", "CLibcrypto", "CLinux"]),
         .testTarget(name: "RepositoryTests",
             dependencies: ["Repository", "BlobEngine", "Storage", "StorageTesting", "RepoBase", "Policy"],
             resources: [.copy("Fixtures")]),

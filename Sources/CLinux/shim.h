@@ -3,6 +3,7 @@
 #ifndef REPO_CLINUX_SHIM_H
 #define REPO_CLINUX_SHIM_H
 
+#include <spawn.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -69,6 +70,17 @@ static inline int linux_syncfs(int fd) { return (int)syscall(SYS_syncfs, fd); }
 
 // close_range(2), hidden behind _GNU_SOURCE (Linux 5.9): closes every descriptor from `first` on. ENOSYS on older kernels.
 static inline int linux_close_from(unsigned first) { return (int)syscall(SYS_close_range, first, ~0U, 0); }
+
+// accept4(2), hidden behind _GNU_SOURCE: the connection is closed on exec.
+static inline int linux_accept_cloexec(int socket) {
+    return (int)syscall(SYS_accept4, socket, NULL, NULL, 02000000 /* SOCK_CLOEXEC */);
+}
+
+// posix_spawn_file_actions_addclosefrom_np(3), hidden behind _GNU_SOURCE (glibc 2.34): the child has no descriptor from `first` on.
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
+static inline int linux_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}
 
 // include/uapi/linux/fcntl.h and include/uapi/asm-generic/fcntl.h.
 static const int LINUX_O_PATH = 010000000;

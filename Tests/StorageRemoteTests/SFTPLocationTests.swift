@@ -14,6 +14,7 @@ struct SFTPLocationTests {
             ("//u@[fe80::1]:22/a%20b", "u", "fe80::1", 22, "/a b", "sftp://u@[fe80::1]:22/a%20b"),
             ("backup@nas:repo", "backup", "nas", nil, "repo", "sftp://backup@nas/~/repo"),
             ("nas:/srv/a%b", nil, "nas", nil, "/srv/a%b", "sftp://nas/srv/a%25b"),
+            ("a%b@nas:repo", "a%b", "nas", nil, "repo", "sftp://a%25b@nas/~/repo"),
             ("[::1]:/srv", nil, "::1", nil, "/srv", "sftp://[::1]/srv"),
         ])
     func parsed(_ text: String, _ user: String?, _ host: String, _ port: UInt16?, _ path: String, _ description: String) throws {
@@ -26,6 +27,7 @@ struct SFTPLocationTests {
     @Test(
         "are refused when they are none, or would be taken for something else",
         arguments: [
+            "backup@nas:/~/repo", "//nas/~//~/repo", "//na]s:22:22/repo",
             "", "//", "//host", "host", "//host:port/x", "//host:0/x", "//-oProxyCommand=x/y", "//u@-x/y", "//u:secret@host/x", "//ho st/x",
             "//host/../x", "//host/a/../../x", "//host/%zz", "//host/a\nb", "//h;x/y", "//$(x)/y", "-x:y", "host:", "host:~", "host:~/x",
             "//host/x?port=1", "//host/x?connections=0", "//host/x?connections=17", "//host/x?identity", "//host/%00",

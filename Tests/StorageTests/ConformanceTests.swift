@@ -49,17 +49,6 @@ struct DecoratorConformanceTests {
     @Test("whose concurrency adapts", arguments: StoreConformance.checks)
     func adaptive(_ check: StoreConformance) throws { try check.run(on: AdaptiveStore(MemoryStore())) }
 
-    @Test("that caches what never changes", arguments: StoreConformance.checks)
-    func caching(_ check: StoreConformance) throws {
-        let folder = try TemporaryDirectory()
-        let store = try CachingStore(
-            MemoryStore(), directory: folder.path,
-            prefixes: ["snapshots/", "index/", "journal/", "packs/", "keys/", "gc/", "wal/", "writers/"],
-            maximumBytes: 1 << 20
-        ) { _, _ in true }
-        try check.run(on: store)
-    }
-
     @Test("that counts, and that could fail but does not", arguments: StoreConformance.checks)
     func counting(_ check: StoreConformance) throws {
         try check.run(on: CountingStore(FaultingStore(MemoryStore())))

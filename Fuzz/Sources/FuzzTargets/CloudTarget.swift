@@ -11,7 +11,8 @@ extension FuzzTarget {
             }
             precondition(again.bucket == location.bucket && again.prefix == location.prefix, "a location's name is another's")
         }
-        if let location = try? AzureLocation(parsing: text) {
+        // Its name leaves options out; an account among them cannot be told from the rest.
+        if let location = try? AzureLocation(parsing: text), !text.contains("account=") {
             guard let again = try? AzureLocation(parsing: String(location.description.dropFirst(7))) else {
                 preconditionFailure("a location's name is none")
             }

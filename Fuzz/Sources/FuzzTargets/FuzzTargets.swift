@@ -80,14 +80,15 @@ enum FuzzTarget: String, CaseIterable {
                 precondition(names.allSatisfy { !$0.name.contains("/") && !$0.name.isEmpty }, "a name leads elsewhere")
             }
             _ = try? SFTPFileSystem(body)
-            guard var abilities = try? SFTPAbilities(version: [0, 0, 0, 3] + body) else { return }
-            try? abilities.take(limits: body)
-            precondition((1024...261_120).contains(abilities.readBytes) || abilities.readBytes == 32_768, "a request without a bound")
             if let text = String(validating: body, as: UTF8.self), let location = try? SFTPLocation(parsing: text) {
                 guard let again = try? SFTPLocation(parsing: String(location.description.dropFirst(5))) else { preconditionFailure("a location's name is none") }
                 precondition(again.destination == location.destination && again.path == location.path, "a location's name is another's")
                 _ = try? SSHCommand(location, command: text)
             }
+            guard var abilities = try? SFTPAbilities(version: [0, 0, 0, 3]) else { return }
+            try? abilities.take(limits: body)
+            precondition((1024...261_120).contains(abilities.readBytes) || abilities.readBytes == 32_768, "a request without a bound")
+            _ = try? SFTPAbilities(version: [0, 0, 0, 3] + body)
         case .cloud: cloud(bytes)
         case .segment, .control, .manifest, .history, .label, .facts: runPostgres(bytes)
         case .logobject: logObject(bytes)

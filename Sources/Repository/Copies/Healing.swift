@@ -100,7 +100,8 @@ public final class Healing {
         }
     }
 
-    /// With other keys a snapshot's object cannot be made as it was: its content comes back under another id, and the damaged object goes aside.
+    /// With other keys a snapshot's object cannot be made as it was: its content comes back under another id, with the hold where there is one, and
+    /// the damaged object goes aside.
     private func healSnapshots(_ damages: [Damage], _ outcome: inout Outcome) throws {
         let ids = damages.filter { $0.kind == .snapshot }.compactMap { StoreKey(checking: $0.object).flatMap(SnapshotObject.id) }
         guard !ids.isEmpty, !isTwin else { return }
@@ -116,11 +117,25 @@ public final class Healing {
         let brought = try RepositoryCopy(from: copy, to: repository, progress: progress).run(wanted)
         outcome.bytesFetched += brought.bytesSent
         outcome.problems += brought.failures.map { "snapshot \($0.snapshot.short) could not be healed: \($0.error.message)" }
-        let done = Set(brought.copied.map(\.source))
-        for entry in wanted where done.contains(entry.id) {
-            guard let id = entry.snapshot.origin?.snapshot else { continue }
-            _ = try SnapshotRepair(repository).setAsideUnreadable([id])
-            outcome.healed.append("\(SnapshotObject.key(id))")
+        // What an earlier run has brought, and was killed before it took the damaged object away, counts as well.
+        let present = try PresentCopies(repository, isTwin: false)
+        for entry in wanted {
+            guard let id = entry.snapshot.origin?.snapshot, let new = present.copy(of: entry, from: copy.keys.repositoryID) else { continue }
+            try moveHold(from: id, to: new)
+            if let reason = try SnapshotRepair(repository).setAsideUnreadable([id]).first?.leftBecause {
+                outcome.problems.append("snapshot \(id.short) came back as \(new.short), and stays where it is: \(reason)")
+            } else {
+                outcome.healed.append("\(SnapshotObject.key(id))")
+            }
         }
+    }
+
+    /// The content is held without a gap: under both names until the first hold ends.
+    private func moveHold(from damaged: ObjectID, to new: ObjectID) throws {
+        guard try SnapshotCatalog(repository).names().held.contains(damaged) else { return }
+        let holds = Holds(repository)
+        let reason = (try? holds.list())?.first { $0.snapshot == damaged }?.reason
+        try holds.add(new, reason: reason ?? "snapshot \(damaged.short) was held")
+        try holds.remove(damaged)
     }
 }

@@ -33,7 +33,7 @@ public struct SFTPLocation: Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         let name = host.contains(":") ? "[\(host)]" : host
         let place = path.hasPrefix("/") ? path : "/~/" + path
-        return "sftp://" + (user.map { $0 + "@" } ?? "") + name + (port.map { ":\($0)" } ?? "")
+        return "sftp://" + (user.map { URLText.encoded($0, keepingSlashes: false) + "@" } ?? "") + name + (port.map { ":\($0)" } ?? "")
             + URLText.encoded(place, keepingSlashes: true).replacingScalars { $0 == "?" ? "%3F" : nil }
     }
 
@@ -92,7 +92,7 @@ public struct SFTPLocation: Hashable, Sendable, CustomStringConvertible {
     /// A user's or a host's name. What ssh could take for an option, or a shell of its configuration for more than a word, is refused.
     private static func decoded(_ text: Substring, _ isURL: Bool, _ what: String) throws(RepoError) -> String {
         guard let name = isURL ? URLText.decoded(text) : String(text), !name.isEmpty, !name.hasPrefix("-"),
-            name.utf8.allSatisfy({ $0 > 32 && $0 < 127 }), !name.contains(where: { "\\\"'`$;&|<>(){}*?!#,/".contains($0) })
+            name.utf8.allSatisfy({ $0 > 32 && $0 < 127 }), !name.contains(where: { "\\\"'`$;&|<>(){}[]*?!#,/".contains($0) })
         else { throw wrong("no \(what)'s name before the path", "Write sftp://USER@HOST/PATH, or sftp:USER@HOST:PATH.") }
         return name
     }
@@ -103,7 +103,8 @@ public struct SFTPLocation: Hashable, Sendable, CustomStringConvertible {
         }
         if isURL, path == "/~" || path.hasPrefix("/~/") { path = String(path.dropFirst(3)) }
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-        guard !path.isEmpty, path != "~", !path.hasPrefix("~/"), path.utf8.count <= 1024 else {
+        // A folder of the root's that is called '~' would have the name of the home directory.
+        guard !path.isEmpty, path != "~", !path.hasPrefix("~/"), path != "/~", !path.hasPrefix("/~/"), path.utf8.count <= 1024 else {
             throw wrong("no path that can be used", "Write sftp://HOST/srv/backup, or sftp://HOST/~/backup for the home directory.")
         }
         guard !path.split(separator: "/").contains("..") else { throw wrong("'..' in its path", "Write the path without it.") }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import RepoBase
 
@@ -73,7 +74,8 @@ public final class FaultProxy: Sendable {
 
     private func accept() {
         while true {
-            let client = Glibc.accept(listener, nil, nil)
+            // A server that a test starts meanwhile must not keep this connection open.
+            let client = linux_accept_cloexec(listener)
             if client < 0, errno == EINTR { continue }
             guard client >= 0, enter(client) else { break }
             _ = Unmanaged.passRetained(
@@ -174,11 +176,12 @@ final class HTTPStream {
     init(_ socket: CInt) { self.socket = socket }
 
     private func fill() -> Bool {
-        let count = buffer.count
-        buffer.append(contentsOf: repeatElement(0, count: 256 << 10))
-        let got = buffer.withUnsafeMutableBytes { read(socket, $0.baseAddress! + count, 256 << 10) }
-        buffer.removeLast((256 << 10) - max(0, got))
-        return got > 0
+        withUnsafeTemporaryAllocation(byteCount: 256 << 10, alignment: 1) { space in
+            var got = read(socket, space.baseAddress, space.count)
+            while got < 0, errno == EINTR { got = read(socket, space.baseAddress, space.count) }
+            if got > 0 { buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: space[..<got])) }
+            return got > 0
+        }
     }
 
     private func take(_ count: Int) -> [UInt8]? {

@@ -189,6 +189,9 @@ struct CopyProgramTests {
             try folder.expectClean()
             #expect(try folder.program.run("snapshots", "--json").text.ranges(of: "\"short_id\"").count == 3, "\(kind)")
             #expect(try folder.program.run("cat", "latest:stream", "stream").output == streams[2], "\(kind)")
+            let names = Set(FileTree.files("\(folder.repository)/snapshots"))
+            let holds = names.filter { $0.hasSuffix(".hold") }
+            #expect(holds.count == 3 && holds.allSatisfy { names.contains(String($0.dropLast(".hold".count))) }, "\(kind): every snapshot is still held")
         }
         #expect(!FileTree.files("\(folder.repository)/damaged").isEmpty)
     }

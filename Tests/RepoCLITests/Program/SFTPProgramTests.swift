@@ -84,6 +84,7 @@ struct SFTPProgramTests {
     @Test("A host that is not known, and one whose key is another, are refused with what to do")
     func hostKeys() throws {
         defer { FileTree.remove(folder) }
+        try make()
         let unknown = try program.with(["REPO_URL": server.location(place, knownHosts: server.folder + "/nobody_known")]).run("snapshots")
         #expect(unknown.status == 1 && unknown.errors.contains("not known") && unknown.errors.contains("ssh-keyscan -p \(server.port) 127.0.0.1 >> "), "\(unknown)")
         let key = String(decoding: try FileTree.read(server.folder + "/id.pub"), as: UTF8.self).split(separator: " ").prefix(2).joined(separator: " ")

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import RepoBase
 
@@ -22,7 +23,7 @@ final class ScriptedHTTP: Sendable {
         self.port = port
         let seen = seen
         thread = WorkerThread {
-            while case let client = accept(listener, nil, nil), client >= 0 {
+            while case let client = linux_accept_cloexec(listener), client >= 0 {
                 let stream = HTTPStream(client)
                 while let head = stream.head(), stream.body(head, isAnswer: false, method: "") != nil {
                     let words = head.first.split(separator: " ").map(String.init)

@@ -54,6 +54,17 @@ struct SpoolTests {
         #expect(!spool.has(name(13)) && spool.has(name(14)) && spool.has(name(24)))
     }
 
+    @Test("filling it leaves alone what is being delivered at this moment, and removes what a killed delivery left")
+    func claimed() throws {
+        let (fixture, spool) = try filled()
+        let own = "claimed-\(getpid())-\(name(5))"
+        // No process has such a number (pid_max, proc(5)).
+        let dead = "claimed-\(Int32.max)-\(name(6))"
+        #expect(rename(spool.path(name(5)), spool.path(own)) == 0 && rename(spool.path(name(6)), spool.path(dead)) == 0)
+        try fixture.archive().fill(spool, behind: name(7), size: 1 << 20, system: system, threads: 1)
+        #expect(spool.has(own) && !spool.has(dead))
+    }
+
     @Test("a file that is cut off, changed, or of another segment is never delivered", arguments: 0..<6)
     func unsound(kind: Int) throws {
         let (fixture, spool) = try filled()

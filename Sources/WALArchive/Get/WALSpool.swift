@@ -33,7 +33,7 @@ public struct WALSpool: Sendable {
     /// system as the destination this costs reading it, about 2 ms for 16 MiB, and no writing.
     public func deliver(_ segment: String, to destination: String) -> Bool {
         // Taken away first: whoever else asks for it at this moment finds nothing, and nobody sees it without its trailer.
-        let claimed = path("claimed-\(getpid())-\(segment)")
+        let claimed = path("\(Self.claimedPrefix)\(getpid())-\(segment)")
         guard rename(path(segment), claimed) == 0 else { return false }
         // Where it is to go, nothing is left of it here.
         defer { unlink(claimed) }
@@ -84,11 +84,20 @@ public struct WALSpool: Sendable {
         try LocalContent.publish(whole, at: path(segment))
     }
 
-    /// Removes everything but these segments and the lock.
+    /// Removes everything but these segments, the lock, and what is being delivered at this moment.
     func keepOnly(_ segments: Set<String>) {
-        for name in (try? LocalContent.names(in: folder)) ?? [] where name != Self.lockName && !segments.contains(name) {
+        for name in (try? LocalContent.names(in: folder)) ?? []
+        where name != Self.lockName && !segments.contains(name) && !Self.isBeingDelivered(name) {
             unlink(path(name))
         }
+    }
+
+    private static let claimedPrefix = "claimed-"
+
+    /// Whether the process that took a segment away is alive: it would find its file gone, and ask the repository for nothing.
+    private static func isBeingDelivered(_ name: String) -> Bool {
+        guard name.hasPrefix(claimedPrefix), let process = pid_t(name.dropFirst(claimedPrefix.count).prefix { $0 != "-" }) else { return false }
+        return kill(process, 0) == 0 || errno == EPERM
     }
 
     // MARK: Who fills it

@@ -1,6 +1,7 @@
 """Runs one command and says what it took."""
 
 import os
+import stat
 import subprocess
 import tempfile
 import time
@@ -66,4 +67,12 @@ def run(
 
 def stored_bytes(folder: Path) -> int:
     """The sizes of all files below `folder`, added up: what a bill for storage would count."""
-    return sum(entry.lstat().st_size for entry in folder.rglob("*") if not entry.is_dir())
+    total = 0
+    for entry in folder.rglob("*"):
+        try:
+            status = entry.lstat()
+        except FileNotFoundError:  # A server that archives beside this has renamed it.
+            continue
+        if not stat.S_ISDIR(status.st_mode):
+            total += status.st_size
+    return total

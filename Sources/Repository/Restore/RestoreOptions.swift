@@ -35,7 +35,7 @@ public struct RestoreOptions: Sendable {
     /// Threads that decode and write. More than processors: some wait for the device.
     public var threads = 2 * availableProcessors()
     /// Bytes of large new files that are written through the page cache; what comes after goes past it where the file system can do that.
-    public var cachedLimit = 1 << 30
+    public var cachedLimit = 128 << 20
     /// Asked once for each entry on the way, with its path from the snapshot's root.
     public var selection: @Sendable (_ path: [UInt8], _ isDirectory: Bool) -> RestoreDecision = { _, _ in
         .restore

@@ -147,7 +147,7 @@ private struct Identities {
 
     func identity(of name: String) throws -> Hash256 {
         if let identity = known[name] { return identity }
-        let content = try files.load(files.names.firstIndex(of: name)!).content
+        let content = try files.content(files.names.firstIndex(of: name)!)
         return withExtendedLifetime(content) { hasher.identity(content.bytes) }
     }
 }

@@ -5,8 +5,8 @@ import RepoBase
 /// Segments that were fetched before they were asked for, in a folder of this user's on this machine.
 ///
 /// A file holds the segment and a trailer: a CRC-32C of each 64 KiB of the segment (u32), then magic `repospo2`, u64 length, the name of the
-/// segment (24 bytes), and a CRC-32C of the whole trailer before it. It gets its name after it was synchronised, and the checksums are
-/// recomputed when it is used, so a half-written or changed file is not delivered. They tell accidents, not strangers, who cannot write into
+/// segment (24 bytes), and a CRC-32C of the whole trailer before it. The checksums are recomputed when it is used, so what a crash left of a file,
+/// or has changed, is not delivered; nothing is waited for that would make it durable. They tell accidents, not strangers, who cannot write into
 /// this user's folders; a cryptographic hash would cost more than all the rest of a delivery (adr/0023-what-starting-costs.md). Histories are
 /// never kept here. Whatever is here may be deleted at any time.
 public struct WALSpool: Sendable {
@@ -81,7 +81,7 @@ public struct WALSpool: Sendable {
         withExtendedLifetime(content) { whole.base.copyMemory(from: content.base, byteCount: content.count) }
         (whole.base + content.count).copyMemory(from: trailer, byteCount: trailer.count)
         whole.count = content.count + trailer.count
-        try LocalContent.publish(whole, at: path(segment))
+        try LocalContent.publish(whole, at: path(segment), synchronised: false)
     }
 
     /// Removes everything but these segments, the lock, and what is being delivered at this moment.

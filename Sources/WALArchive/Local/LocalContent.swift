@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import RepoBase
 
@@ -31,7 +32,7 @@ enum LocalContent {
     /// Writes a file beside its place, synchronises it, and renames it there: at no moment is there less than the whole under its name.
     /// An existing file is replaced. Mode 0600.
     ///
-    /// - Parameter synchronised: false where losing it in a crash of the machine costs nothing but time.
+    /// - Parameter synchronised: false where losing it in a crash of the machine costs nothing but time. It is on its way to the disk then, and not waited for.
     static func publish(_ content: AlignedBuffer, at path: String, synchronised: Bool = true) throws(RepoError) {
         let temporary = "\(path).repo-\(getpid())"
         let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -42,7 +43,14 @@ enum LocalContent {
             let count = write(file, content.base + written, content.count - written)
             if count > 0 { written += count } else if errno != EINTR { number = errno }
         }
-        if number == 0, synchronised, fsync(file) != 0 { number = errno }
+        if number == 0 {
+            if !synchronised {
+                // So that PostgreSQL, which synchronises what it was given, need not wait for all of it.
+                _ = linux_start_writing(file)
+            } else if fsync(file) != 0 {
+                number = errno
+            }
+        }
         if close(file) != 0, number == 0 { number = errno }
         if number == 0, rename(temporary, path) != 0 { number = errno }
         if number != 0 {

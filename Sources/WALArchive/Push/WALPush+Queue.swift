@@ -8,9 +8,9 @@ extension WALPush {
     ///
     /// Throws only what concerns the segment itself. What is wrong with those behind it is left to the calls for them, which report it.
     func store(_ queue: QueuedSegments, own: InspectedFile, _ system: UInt64, _ outcome: inout Outcome) throws {
-        guard let size = own.segmentSize else { return try store([own], system, &outcome) }
+        guard let size = own.segmentSize else { return try store(alone: own, system, &outcome) }
         // The call for one that an earlier call took along.
-        if try archive.holds([own.archived], system: system) {
+        if try archive.holds([own.unverified], system: system) {
             outcome.wasThere = true
             return
         }
@@ -25,7 +25,7 @@ extension WALPush {
             } catch {
                 // Another file of the batch may be the reason; the own one's fate is decided by itself.
                 guard first.name == own.file.name else { return }
-                return try store([own], system, &outcome)
+                return try store(alone: own, system, &outcome)
             }
             outcome.queued += batch.prefix(stored).map(\.name).filter { $0 != outcome.file }
             // One that cannot be read ends the queue: nothing behind it may be archived before it.
@@ -44,8 +44,8 @@ extension WALPush {
             let files = WALFileSource(
                 names: batch.prefix(count).map(\.name), lengths: [Int](repeating: size.bytes, count: count)
             ) { number in
-                if batch[number].name == own.file.name { return own.archived }
                 do {
+                    if batch[number].name == own.file.name { return try own.verified() }
                     return try Self.load(batch[number], size, system)
                 } catch {
                     unsound.withLock { $0 = min($0, number) }
@@ -67,11 +67,10 @@ extension WALPush {
     /// Reads and checks one of the queue.
     private static func load(_ segment: (name: String, path: String), _ size: WALSegmentSize, _ system: UInt64) throws -> WALFile {
         let file = try InspectedFile.read(.segment(name: segment.name), path: segment.path)
-        if let damage = file.damage { throw damage }
         guard file.systemIdentifier == system, file.segmentSize == size else {
             throw RepoError(.damaged, "\(segment.path) belongs to another cluster")
         }
-        return file.archived
+        return try file.verified()
     }
 
     private static func seconds() -> Int {

@@ -58,26 +58,33 @@ public struct WALPush {
         let system = try system(of: inspected, path)
         var outcome = Outcome(file: name, systemIdentifier: system)
         outcome.warnings += try strangeness(of: system, file)
-        if let damage = inspected.damage {
-            outcome.wasThere = try archive.holds([inspected.archived], system: system)
-            if outcome.wasThere { return outcome }
+        do {
+            try store(inspected, path, system, &outcome)
+        } catch {
+            guard let damage = inspected.damage else { throw error }
             guard options.acceptsDamage else { throw damage }
             outcome.warnings.append("\(damage.message); archived as it is")
-            try store([inspected], system, &outcome)
-            return outcome
-        }
-        let queue = try QueuedSegments(own: inspected, path: path, system: system, archive: archive, options: options)
-        if let queue, !queue.isEmpty {
-            try store(queue, own: inspected, system, &outcome)
-        } else {
-            try store([inspected], system, &outcome)
+            try store(WALFileSource([inspected.unverified]), inspected.segmentSize, system, &outcome)
         }
         return outcome
     }
 
-    /// Stores files in one object.
-    func store(_ files: [InspectedFile], _ system: UInt64, _ outcome: inout Outcome) throws {
-        try store(WALFileSource(files.map(\.archived)), files[0].segmentSize, system, &outcome)
+    /// With the queue behind it. What the archive has with the same content was checked when it came there, and is not checked again.
+    private func store(_ inspected: InspectedFile, _ path: String, _ system: UInt64, _ outcome: inout Outcome) throws {
+        let queue = try QueuedSegments(own: inspected, path: path, system: system, archive: archive, options: options)
+        if let queue, !queue.isEmpty {
+            try store(queue, own: inspected, system, &outcome)
+        } else {
+            try store(alone: inspected, system, &outcome)
+        }
+    }
+
+    /// Stores one file in an object of its own.
+    func store(alone file: InspectedFile, _ system: UInt64, _ outcome: inout Outcome) throws {
+        let source = WALFileSource(names: [file.file.name], lengths: [file.content.count], content: { _ in file.content }) { _ in
+            try file.verified()
+        }
+        try store(source, file.segmentSize, system, &outcome)
     }
 
     func store(_ files: WALFileSource, _ size: WALSegmentSize?, _ system: UInt64, _ outcome: inout Outcome) throws {

@@ -3,7 +3,6 @@
 #ifndef REPO_CLINUX_SHIM_H
 #define REPO_CLINUX_SHIM_H
 
-#include <spawn.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -79,11 +78,10 @@ static inline int linux_accept_cloexec(int socket) {
     return (int)syscall(SYS_accept4, socket, NULL, NULL, 02000000 /* SOCK_CLOEXEC */);
 }
 
-// posix_spawn_file_actions_addclosefrom_np(3), hidden behind _GNU_SOURCE (glibc 2.34): the child has no descriptor from `first` on.
-extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
-static inline int linux_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
-    return posix_spawn_file_actions_addclosefrom_np(actions, first);
-}
+// posix_spawn_file_actions_addclosefrom_np(3), hidden behind _GNU_SOURCE (glibc 2.34): the child has no descriptor from `first` on. `actions` is a
+// posix_spawn_file_actions_t; spawn.h would make types of signals this module's own.
+extern int linux_actions_close_from(void *actions, int first) __asm__("posix_spawn_file_actions_addclosefrom_np");
+static inline int linux_spawn_close_from(void *actions, int first) { return linux_actions_close_from(actions, first); }
 
 // include/uapi/linux/fcntl.h and include/uapi/asm-generic/fcntl.h.
 static const int LINUX_O_PATH = 010000000;

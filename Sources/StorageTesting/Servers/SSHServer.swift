@@ -35,7 +35,7 @@ public final class SSHServer: Sendable {
             }
             try ServerProcess.run(["/bin/cp", "\(folder)/id.pub", "\(folder)/authorized_keys"])
             mkdir(folder + "/data", 0o700)
-            try ServerProcess.write(Self.configuration(folder, port), to: folder + "/sshd_config")
+            try ServerProcess.write(Self.configuration(folder, port, try Self.reachable(Self.subsystem, folder)), to: folder + "/sshd_config")
             // The tests' own side stays theirs: sshd needs its host key, the list of users' keys, and the data.
             if isRoot {
                 for name in ["", "/host", "/authorized_keys", "/data", "/sshd_config"] { chown(folder + name, entry.pointee.pw_uid, entry.pointee.pw_gid) }
@@ -48,7 +48,7 @@ public final class SSHServer: Sendable {
         self.port = port
         let identity = isRoot ? ["--reuid=\(entry.pointee.pw_uid)", "--regid=\(entry.pointee.pw_gid)", "--clear-groups"] : []
         process = try ServerProcess(
-            "/usr/bin/setpriv", folder: folder, identity + ["--pdeathsig", "KILL", Self.daemon, "-D", "-e", "-f", "\(folder)/sshd_config"])
+            "/usr/bin/setpriv", folder: folder, identity + ["--pdeathsig", "KILL", try Self.reachable(Self.daemon, folder), "-D", "-e", "-f", "\(folder)/sshd_config"])
         let removal = ServerRemoval(process)
         try process.wait {
             guard let socket = Loopback.connect(port) else { return false }
@@ -69,7 +69,15 @@ public final class SSHServer: Sendable {
             ? "/usr/lib/openssh/sftp-server" : ServerProcess.binaries + "/../../openssh/usr/lib/openssh/sftp-server"
     }
 
-    private static func configuration(_ folder: String, _ port: Int) -> String {
+    /// The program, or a copy in `folder` of what was unpacked: the user whom it runs as may not enter where the project is.
+    private static func reachable(_ program: String, _ folder: String) throws -> String {
+        if program.hasPrefix("/usr/sbin/") || program.hasPrefix("/usr/lib/openssh/") { return program }
+        let copy = folder + "/" + program.split(separator: "/").last!
+        if access(copy, X_OK) != 0 { try ServerProcess.run(["/bin/cp", program, copy]) }
+        return copy
+    }
+
+    private static func configuration(_ folder: String, _ port: Int, _ subsystem: String) -> String {
         """
         ListenAddress 127.0.0.1
         Port \(port)

@@ -38,6 +38,6 @@ struct OtherRepository {
         let keys = try KeyRing.open(store, try credentials.credentials(context.console, prompt: "Password of \(store.location)"))
         let place = ObjectHasher.hash(Array(store.location.utf8)).short
         return try OpenRepository(
-            store: store, keys: keys, cacheDirectory: "\(context.cacheDirectory())/\(keys.repositoryID)-\(place)")
+            store: store, keys: keys, cacheDirectory: "\(context.cacheDirectory())/\(keys.repositoryID)-\(place)", isRemote: location.isRemote)
     }
 }

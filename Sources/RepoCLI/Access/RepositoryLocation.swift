@@ -1,4 +1,5 @@
 import RepoBase
+import Repository
 import Storage
 import StorageRemote
 
@@ -65,11 +66,12 @@ enum RepositoryLocation: Equatable {
             store = try context.paced(
                 try SFTPStore(location, mustExist: !creating, command: context.console.variable("REPO_SSH_COMMAND")))
         }
-        return RetryingStore(
+        let retrying = RetryingStore(
             store, policy: try Self.patience(context.console),
             onRetry: { error, wait in
                 context.note("\(error.message); trying again in \(max(1, wait.components.seconds)) s")
             })
+        return isRemote ? RereadingStore(retrying) : retrying
     }
 
     /// As it answers by itself, with pages of a listing so short that a few objects need several, and writers with connections of their own.

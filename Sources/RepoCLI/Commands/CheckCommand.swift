@@ -53,7 +53,7 @@ struct CheckCommand: RepoSubcommand {
         }
         var report = try ProgressDisplay.during(context, "check", { .init(progress.values) }, check)
         for copy in report.isClean ? [] : try healing.copies(context) where !report.isClean {
-            try healing.heal(repository, from: copy, report, context)
+            try healing.attempt(context) { try healing.heal(repository, from: copy, report, context) }
             report = try check()
         }
         if context.options.json {
@@ -94,7 +94,7 @@ struct CheckCommand: RepoSubcommand {
 }
 
 extension ProgressSample {
-    fileprivate init(_ values: CheckProgress.Values) {
+    init(_ values: CheckProgress.Values) {
         if values.bytesToRead > 0 {
             self.init(done: values.bytesRead, total: values.bytesToRead)
         } else {

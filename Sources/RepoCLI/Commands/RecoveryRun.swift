@@ -16,7 +16,10 @@ struct RecoveryRun {
     var verifies = false
     var isDryRun = false
 
-    func run(_ candidates: [ClusterHistory.Candidate], target: RecoveryTarget, into folder: String) throws -> Int32 {
+    /// - Parameter willWrite: called when everything was looked at and nothing touched.
+    func run(
+        _ candidates: [ClusterHistory.Candidate], target: RecoveryTarget, into folder: String, willWrite: () -> Void
+    ) throws -> Int32 {
         let planned = try ClusterHistory(repository, candidates).plan(
             target, timeline: arguments.timelineChoice(), excludesTarget: arguments.exclusive)
         let plan = planned.plan
@@ -63,6 +66,7 @@ struct RecoveryRun {
         try ProgressDisplay.during(
             context, "check the log", { ProgressSample(done: UInt64(restore.logChecked.done), total: UInt64(restore.logChecked.total), unit: "segments") }
         ) { try restore.check(planned.log) }
+        willWrite()
         let result = try ProgressDisplay.during(
             context, "restore",
             {

@@ -26,7 +26,8 @@ struct RestoreCommand: RepoSubcommand {
         discussion: """
             Files stand below the target under their absolute paths. A target that is not empty is refused without \
             --overwrite or --delete. Repeated into the same target, only what differs is written. What is damaged in \
-            the repository is named, and everything else is restored.
+            the repository is named, and everything else is restored; with --heal or --heal-from, it is brought back from a copy of the \
+            repository first, and put in its place.
 
             Of a PostgreSQL source, the moment that was asked for is brought back into a data directory, from the base \
             backup before it and the archived log: the position at which recovery has to stop is looked up beforehand, and \
@@ -41,6 +42,7 @@ struct RestoreCommand: RepoSubcommand {
               repo restore latest:uploads --target /tmp/uploads
               repo restore --source uploads --at '2026-11-03 02:30:00' --target /tmp/uploads
               repo restore latest --target / --include /etc/nginx --overwrite if-changed
+              repo restore latest:uploads --target /tmp/uploads --heal-from s3://offsite/backup
               repo restore latest:dumps --to 'host=/run/postgresql user=postgres' --database shop
               repo restore --source main-db --at '2026-11-03 02:30:00' --target /var/lib/postgresql/restored --dry-run
               repo restore --source main-db --at '2026-11-03 02:30:00' --target /var/lib/postgresql/restored --start
@@ -74,6 +76,7 @@ struct RestoreCommand: RepoSubcommand {
     @OptionGroup(title: "Dumps of PostgreSQL") var dumps: DumpRestoreArguments
     @OptionGroup(title: "Single tables of PostgreSQL") var extract: ExtractArguments
     @OptionGroup(title: "Recovering PostgreSQL") var recovery: RecoveryArguments
+    @OptionGroup(title: "Healing") var healing: HealingArguments
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func validate() throws {
@@ -103,20 +106,43 @@ struct RestoreCommand: RepoSubcommand {
         // What is wrong with them shows before the repository is opened.
         let tables = try extract.isAsked
             ? extract.options(to: dumps.to, file: target, replaces: overwrite == .always, database: dumps.databases.first) : nil
+        let copies = isDryRun ? [] : try healing.copies(context)
+        var concern = RestoreConcern()
+        var failure: RepoError?
+        do {
+            if let status = try attempt(context, tables, &concern, isLast: copies.isEmpty) { return status }
+        } catch let error as RepoError where !copies.isEmpty && [.damaged, .timeNotRecoverable].contains(error.code) {
+            context.warn(error.message)
+            failure = error
+        }
+        try RestoreHealing(repository: try context.openRepositoryPastCopies(), copies: copies, arguments: healing, context: context)
+            .run(concern, after: failure)
+        guard let status = try attempt(context, tables, &concern, isLast: true) else { preconditionFailure("the last attempt has no status") }
+        return status
+    }
+
+    /// - Parameters:
+    ///   - concern: of this attempt and the one before.
+    ///   - isLast: damage is what comes out; otherwise it is named, and nil returned.
+    private func attempt(_ context: CommandContext, _ tables: ExtractOptions?, _ concern: inout RestoreConcern, isLast: Bool) throws -> Int32? {
         let repository = try context.openRepositoryForReading()
+        let overwrite = overwrite?.option ?? (delete || concern.isTargetTaken ? .ifChanged : nil)
         if extract.isAsked || dumps.to != nil {
+            concern.clusterSource = try source ?? snapshot.map { try SnapshotCatalog(repository).find($0).snapshot.source }
             let run = ExtractRun(
                 context: context, repository: repository, arguments: extract, recovery: recovery, dumps: dumps, options: tables, isDryRun: isDryRun,
                 verifies: verify)
             if let status = try run.run(snapshot: snapshot, source: source, at: at) { return status }
-        } else if let status = try recover(context, repository) {
+        } else if let status = try recover(context, repository, overwrite, &concern) {
             return status
         }
+        concern.clusterSource = nil
         let entry = try SnapshotChoice.find(
             snapshot, source: source, at: at, SnapshotCatalog(repository), context)
+        concern.snapshot = entry.id
         if let status = try dumps.run(entry, repository, context) { return status }
         var options = RestoreOptions()
-        options.overwrite = overwrite?.option ?? (delete ? .ifChanged : nil)
+        options.overwrite = overwrite
         options.deletes = delete
         options.isDryRun = isDryRun
         options.verifies = verify
@@ -128,12 +154,14 @@ struct RestoreCommand: RepoSubcommand {
         let restorer = Restorer(
             repository, root: entry.snapshot.root, target: Array(target.utf8), options: options)
         let started = ContinuousClock.now
+        defer { concern.isTargetTaken = concern.isTargetTaken || restorer.progress.isWriting }
         let result = try ProgressDisplay.during(context, "restore", { .init(restorer.progress) }) {
             try restorer.run { path, action in try show(action, path, context) }
         }
         for problem in result.problems {
             context.warn("\(RawPath.describe(problem.path)): \(problem.message)")
         }
+        if !isLast, result.problems.contains(where: { $0.kind == .damage }) { return nil }
         if result.ownersLeft > 0 {
             context.warn(
                 "\(NumberText.grouped(result.ownersLeft)) entries belong to you and not to their recorded owners: only root can give files away")
@@ -149,7 +177,9 @@ struct RestoreCommand: RepoSubcommand {
     }
 
     /// Recovers a cluster when that is what was asked for; nil when files are to be restored as they were.
-    private func recover(_ context: CommandContext, _ repository: OpenRepository) throws -> Int32? {
+    private func recover(
+        _ context: CommandContext, _ repository: OpenRepository, _ overwrite: RestoreOverwrite?, _ concern: inout RestoreConcern
+    ) throws -> Int32? {
         let catalog = SnapshotCatalog(repository)
         let candidates: [ClusterHistory.Candidate]
         if let snapshot {
@@ -195,12 +225,13 @@ struct RestoreCommand: RepoSubcommand {
                 advice: "To get single files of a base backup, name its snapshot: repo restore SNAP --include …")
         }
         guard !numericOwners else { throw RepoError(.usage, "--numeric-owners does not go with recovering a cluster") }
+        concern.clusterSource = candidates.first?.entry.snapshot.source
         var run = RecoveryRun(context: context, repository: repository, arguments: recovery)
-        run.overwrite = overwrite?.option ?? (delete ? .ifChanged : nil)
+        run.overwrite = overwrite
         run.deletes = delete
         run.verifies = verify
         run.isDryRun = isDryRun
-        return try run.run(candidates, target: recovery.target(at.map { try context.moment($0) }), into: target)
+        return try run.run(candidates, target: recovery.target(at.map { try context.moment($0) }), into: target) { concern.isTargetTaken = true }
     }
 
     /// A dry run and --verbose name every entry.

@@ -36,6 +36,15 @@ struct HealingArguments: ParsableArguments {
         return try configured.map { try OtherRepository($0, context) }
     }
 
+    /// A copy that cannot help keeps no other from helping: what it failed with is a warning.
+    func attempt(_ context: CommandContext, _ heal: () throws -> Void) throws {
+        do {
+            try heal()
+        } catch let error as RepoError where error.code != .interrupted {
+            context.warn(error.message)
+        }
+    }
+
     /// Heals what a check found, as far as the copy can; says what was done.
     func heal(_ repository: OpenRepository, from copy: OtherRepository, _ report: CheckReport, _ context: CommandContext) throws {
         let other = try copy.open(context)

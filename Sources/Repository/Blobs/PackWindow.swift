@@ -7,6 +7,8 @@ struct PackWindow {
     private var pack: ObjectID?
     private var start = 0
     private var buffer = AlignedBuffer(capacity: 1)
+    /// What somebody else has fetched; not to be written to.
+    private var adopted: [FetchedRange] = []
 
     /// Bytes of a stretch, and of what between two blobs nobody has asked for: less than another read would cost.
     static let limit = 4 << 20
@@ -15,6 +17,7 @@ struct PackWindow {
     /// The sealed bytes of a blob, where they are in the window. Valid until it moves.
     func sealed(_ location: BlobLocation) -> UnsafeRawBufferPointer? {
         let record = location.record
+        if let range = adopted.first(where: { $0.holds(location) }) { return range.bytes(of: record) }
         let place = Int(record.offset) - start
         let end = place + record.sealedLength
         guard pack == location.pack.id, place >= 0, end <= buffer.count else { return nil }
@@ -40,6 +43,9 @@ struct PackWindow {
         }
         return found.flatMap { $0.count > 1 ? $0.range : nil }
     }
+
+    /// Blobs in these are read from there, until others are given.
+    mutating func adopt(_ ranges: [FetchedRange]) { adopted = ranges }
 
     /// Moves to a stretch of a pack. Where that cannot be read, or ends early, the window is empty or short, and whoever then reads a blob by
     /// itself learns what is wrong, and whether with this blob.

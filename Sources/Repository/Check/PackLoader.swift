@@ -23,7 +23,7 @@ struct PackLoader {
         }
         let buffer: AlignedBuffer?
         do {
-            buffer = try fetch(key, object.size, named: pack.id, &problems)
+            buffer = try fetchAgainWhereAltered(key, object.size, named: pack.id, &problems)
         } catch let error as RepoError where error.code == .notFound {
             check.record { $0.missingPacks.insert(number) }
             return nil
@@ -53,6 +53,18 @@ struct PackLoader {
             values.bytesRead += object.size
         }
         return DataCheck.LoadedPack(number: number, buffer: buffer, roots: roots, spare: check.packBuffers)
+    }
+
+    /// What came over a network may have been altered on the way.
+    private func fetchAgainWhereAltered(
+        _ key: StoreKey, _ size: UInt64, named id: ObjectID, _ problems: inout [String]
+    ) throws -> AlignedBuffer? {
+        let known = problems
+        let buffer = try fetch(key, size, named: id, &problems)
+        guard check.repository.isRemote, problems.count > known.count else { return buffer }
+        if let buffer { check.packBuffers.give(buffer) }
+        problems = known
+        return try fetch(key, size, named: id, &problems)
     }
 
     /// Hashes the object, and keeps it unless it is too large.

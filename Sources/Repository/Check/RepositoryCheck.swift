@@ -1,5 +1,5 @@
 import BlobEngine
-import RepoBase
+public import RepoBase
 import Storage
 
 /// Verifies a repository: that everything its snapshots need is there and, where asked, that it reads.
@@ -12,6 +12,8 @@ public struct RepositoryCheck {
         public var data: DataSubset?
         /// Only what the snapshots of this source need.
         public var source: String?
+        /// Only what these snapshots need; nil: no such bound. One that is gone is passed over.
+        public var snapshots: Set<ObjectID>?
         public var threads = availableProcessors()
         /// A full key vouches for what writers stored and it has verified.
         public var endorsesPacks = true
@@ -87,7 +89,7 @@ public struct RepositoryCheck {
             }
         }
         report.errors += try packErrors(numbering, presence, findings, structure, snapshots)
-        if case .all = options.data, options.source == nil { report.errors += try strayErrors(presence.unindexed, &report) }
+        if case .all = options.data, isWhole { report.errors += try strayErrors(presence.unindexed, &report) }
         return report
     }
 
@@ -110,7 +112,11 @@ public struct RepositoryCheck {
         return errors
     }
 
+    /// Whether everything is looked at.
+    private var isWhole: Bool { options.source == nil && options.snapshots == nil }
+
     private func selected(_ snapshots: [SnapshotCatalog.Entry]) throws -> [SnapshotCatalog.Entry] {
+        let snapshots = options.snapshots.map { wanted in snapshots.filter { wanted.contains($0.id) } } ?? snapshots
         guard let source = options.source else { return snapshots }
         let selected = snapshots.filter { $0.snapshot.source == source }
         guard !selected.isEmpty else {
@@ -125,7 +131,7 @@ public struct RepositoryCheck {
         _ data: DataSubset, _ numbering: PackNumbering, _ presence: PackPresence, _ structure: StructureCheck
     ) -> [UInt32] {
         var packs = presence.indexed(numbering)
-        if options.source != nil {
+        if !isWhole {
             let needed = structure.neededPacks()
             packs = packs.filter { needed[Int($0.number)] }
         }

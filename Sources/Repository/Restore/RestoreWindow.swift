@@ -7,6 +7,7 @@ struct ChunkUse: Sendable {
     /// The pack's number in this window, in the order in which packs were met.
     let pack: UInt32
     let packOffset: UInt32
+    let sealedLength: UInt32
     let length: UInt32
     /// The file's number in this window.
     let file: UInt32
@@ -16,7 +17,7 @@ struct ChunkUse: Sendable {
 /// The next part of a restore, planned: its chunks are sorted by pack and place, so that each pack is read once, front to back, and each
 /// chunk decoded once for all places that need it.
 struct RestoreWindow {
-    /// 56 bytes each. Two windows are in memory at a time: one being planned, one being written.
+    /// 64 bytes each. Two windows are in memory at a time: one being planned, one being written.
     static let useLimit = 1 << 17
     static let fileLimit = 1 << 14
 
@@ -39,19 +40,20 @@ struct RestoreWindow {
         packs[location.pack.id] = pack
         uses.append(
             ChunkUse(
-                id: id, pack: pack, packOffset: location.record.offset, length: UInt32(length), file: file,
-                offset: offset))
+                id: id, pack: pack, packOffset: location.record.offset, sealedLength: UInt32(location.record.sealedLength), length: UInt32(length),
+                file: file, offset: offset))
     }
 
     /// Chunks that are fetched and verified together: so many that the lanes of the hash stay full, of small files as well.
     private static let batchChunks = 128
     static let batchBytes = 4 << 20
 
-    /// In the order in which to take them; empties the window.
+    /// In the order in which to take them; empties the window. A batch is of one pack wherever that fills it.
     mutating func batches() -> [RestoreBatch] {
         uses.sort {
             ($0.pack, $0.packOffset, $0.file, $0.offset) < ($1.pack, $1.packOffset, $1.file, $1.offset)
         }
+        let ids = packs.reduce(into: [ObjectID?](repeating: nil, count: packs.count)) { $0[Int($1.value)] = $1.key }
         var batches: [RestoreBatch] = []
         var batch = RestoreBatch()
         var bytes = 0
@@ -63,6 +65,7 @@ struct RestoreWindow {
                     bytes = 0
                 }
                 batch.chunks.append((use.id, []))
+                batch.note(PackRange(pack: ids[Int(use.pack)]!, offset: Int(use.packOffset), count: Int(use.sealedLength)))
                 bytes += Int(use.length)
             }
             batch.chunks[batch.chunks.count - 1].uses.append((files[Int(use.file)], use.offset, use.length))
@@ -76,4 +79,14 @@ struct RestoreWindow {
 /// Some chunks that are near each other in a pack, with all places that need them.
 struct RestoreBatch: Sendable {
     var chunks: [(id: BlobID, uses: [(file: RestoredFile, offset: UInt64, length: UInt32)])] = []
+    /// Where the chunks lie, in the order of packs and places; near ones are one stretch.
+    private(set) var ranges: [PackRange] = []
+    /// What was fetched of them beforehand.
+    var fetched: [FetchedRange] = []
+
+    /// Chunks come in the order of packs and places.
+    mutating func note(_ range: PackRange) {
+        guard let last = ranges.last?.extended(to: range) else { return ranges.append(range) }
+        ranges[ranges.count - 1] = last
+    }
 }

@@ -16,6 +16,8 @@ final class RestoreWork: Sendable {
     private let queue = BoundedQueue<RestoreBatch>(limit: Int.max)
     private let state = Monitor(State())
     private let workers = Monitor<[WorkerThread]>([])
+    /// Where the store is far away.
+    private let fetching: RestoreFetching?
 
     private struct State {
         var pending = 0
@@ -36,6 +38,9 @@ final class RestoreWork: Sendable {
         direct = DirectWriting(cachedLimit: options.cachedLimit)
         metadata = TargetMetadata(OwnerNumbers(isNumeric: options.usesNumericOwners))
         let shared = BlobReader.SharedReading()
+        fetching =
+            repository.isRemote
+            ? RestoreFetching(repository.store, isNeeded: { [state] in state.withLock { $0.failure == nil } }, deliver: { [queue] in queue.push($0) }) : nil
         workers.withLock { workers in
             workers = (0..<Self.threads(options, repository)).map { _ in
                 WorkerThread { [self] in
@@ -50,7 +55,7 @@ final class RestoreWork: Sendable {
         }
     }
 
-    /// On a remote store most of a thread's time is waiting for a round trip: more of them fetch, verify and write at once.
+    /// Bases of deltas are read when they are needed, and on a remote store that is waiting for a round trip: more threads decode and write at once.
     private static let remoteThreads = 8
 
     private static func threads(_ options: RestoreOptions, _ repository: OpenRepository) -> Int {
@@ -66,7 +71,11 @@ final class RestoreWork: Sendable {
 
     func submit(_ batches: [RestoreBatch]) {
         state.withLock { $0.pending += batches.count }
-        for batch in batches { queue.push(batch) }
+        guard let fetching else {
+            for batch in batches { queue.push(batch) }
+            return
+        }
+        fetching.submit(batches)
     }
 
     /// Waits until everything submitted is written.
@@ -77,6 +86,7 @@ final class RestoreWork: Sendable {
 
     /// Ends the threads, after what was submitted.
     func stop() {
+        fetching?.stop()
         queue.close()
         let threads = workers.withLock { threads in
             defer { threads = [] }
@@ -117,7 +127,7 @@ final class RestoreWork: Sendable {
 
     private func write(_ batch: RestoreBatch, _ reader: BlobReader, _ stretch: FileStretch) {
         do {
-            let results = try reader.read(batch.chunks.map(\.id), .chunk)
+            let results = try reader.read(batch.chunks.map(\.id), .chunk, fetched: batch.fetched)
             for (chunk, result) in zip(batch.chunks, results) {
                 for use in chunk.uses {
                     switch result {

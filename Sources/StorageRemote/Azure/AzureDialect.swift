@@ -33,6 +33,11 @@ struct AzureDialect: RemoteDialect {
         self.credentials = credentials
     }
 
+    /// Of blobs that were put by one request, or had their digest set ("Get Blob" of the REST reference).
+    func checksums(_ response: HTTPResponse) -> (told: String, found: String)? {
+        response["content-md5"].map { ($0, Digests.base64(response.body.withUnsafeBytes(Digests.md5))) }
+    }
+
     func signed(_ request: RemoteRequest, time: Int64) throws(RepoError) -> SignedRequest {
         let used = try credentials.current()
         let path = root + (request.key.isEmpty ? "" : "/" + URLText.encoded(request.key, keepingSlashes: true))

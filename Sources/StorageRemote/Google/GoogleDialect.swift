@@ -18,6 +18,11 @@ struct GoogleDialect: RemoteDialect {
         self.credentials = credentials
     }
 
+    /// `x-goog-hash` (reference of the XML interface).
+    func checksums(_ response: HTTPResponse) -> (told: String, found: String)? {
+        GoogleStore.checksum(response).map { ($0, response.body.withUnsafeBytes(Digests.crc32c)) }
+    }
+
     func signed(_ request: RemoteRequest, time: Int64) throws(RepoError) -> SignedRequest {
         let used = try credentials.current()
         let path = "/\(location.bucket)" + (request.key.isEmpty ? "" : "/" + URLText.encoded(request.key, keepingSlashes: true))

@@ -8,10 +8,15 @@ protocol RemoteDialect: Sendable {
     func signed(_ request: RemoteRequest, time: Int64) throws(RepoError) -> SignedRequest
     /// A failure that only this provider has words for; nil for the others.
     func special(_ request: RemoteRequest, _ response: HTTPResponse, _ message: String) -> RepoError?
+    /// What a request for a whole object asks for, so that the answer tells a checksum.
+    var checksumRequest: [HTTPHeader] { get }
+    /// The digest of the whole object that an answer tells, beside the same of what arrived; nil where it tells none.
+    func checksums(_ response: HTTPResponse) -> (told: String, found: String)?
 }
 
 extension RemoteDialect {
     func special(_ request: RemoteRequest, _ response: HTTPResponse, _ message: String) -> RepoError? { nil }
+    var checksumRequest: [HTTPHeader] { [] }
 }
 
 struct SignedRequest {

@@ -127,17 +127,23 @@ extension RemoteStore {
         return StoreError.notFound(key, in: location)
     }
 
-    /// One request.
+    /// One request; and another where what arrived has not the checksum that the server tells. Should it stay so, whoever asked will see what is
+    /// wrong with it.
     public func get(_ key: StoreKey, atMost limit: Int) throws -> [UInt8] {
-        var request = RemoteRequest(.get, path(key), "read \(key)")
-        request.accepted = [200, 404]
-        request.mayBeTooLarge = true
-        let response = try connection.send(request, to: .memory(atMost: limit))
-        if response.isLonger {
-            throw RepoError.damaged("\(key)", "it has \(response["content-length"] ?? "more") bytes, more than \(limit)")
+        var triesLeft = 2
+        while true {
+            var request = RemoteRequest(.get, path(key), "read \(key)")
+            request.headers = connection.dialect.checksumRequest
+            request.accepted = [200, 404]
+            request.mayBeTooLarge = true
+            let response = try connection.send(request, to: .memory(atMost: limit))
+            if response.isLonger {
+                throw RepoError.damaged("\(key)", "it has \(response["content-length"] ?? "more") bytes, more than \(limit)")
+            }
+            if response.status == 404 { throw absence(key, response, request) }
+            guard triesLeft > 0, let (told, found) = connection.dialect.checksums(response), told != found else { return response.body }
+            triesLeft -= 1
         }
-        if response.status == 404 { throw absence(key, response, request) }
-        return response.body
     }
 
     public func stat(_ key: StoreKey) throws -> StoredObject? {

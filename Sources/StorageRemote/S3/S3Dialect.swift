@@ -25,6 +25,14 @@ struct S3Dialect: RemoteDialect {
             discardCredentials: { [credentials] in credentials.discard(used) })
     }
 
+    var checksumRequest: [HTTPHeader] { [HTTPHeader("x-amz-checksum-mode", "ENABLED")] }
+
+    /// Of an object that was put in parts, Amazon tells a checksum of checksums, with a dash ("Checking object integrity", S3 user guide).
+    func checksums(_ response: HTTPResponse) -> (told: String, found: String)? {
+        guard let told = response["x-amz-checksum-crc32c"], !told.contains("-") else { return nil }
+        return (told, response.body.withUnsafeBytes(Digests.crc32c))
+    }
+
     /// Source: "Error responses" of the Amazon S3 API reference.
     var words: ProviderWords {
         ProviderWords(

@@ -16,6 +16,10 @@ public enum ProxyFault: Hashable, Sendable {
     case duplicate
     /// A bit of the request's body is flipped on its way.
     case damageBody
+    /// A bit of the answer's body is flipped on its way.
+    case damageAnswer
+    /// The answer's body comes in pieces of so many bytes, with a pause after each.
+    case drip(bytes: Int, pause: Double)
     /// The answer begins so many seconds later.
     case delay(seconds: Double)
     /// Nothing comes, until the client gives up or the proxy stops.
@@ -128,6 +132,8 @@ public final class FaultProxy: Sendable {
             var cut: Int?
             var losesAnswer = false
             var copies = 1
+            var damagesAnswer = false
+            var drip: (bytes: Int, pause: Double)?
             switch plan(request) {
             case .resetBefore: return abort(client)
             case .answer(let status):
@@ -138,6 +144,8 @@ public final class FaultProxy: Sendable {
                 return
             case .delay(let seconds): usleep(UInt32(seconds * 1e6))
             case .damageBody: if !sent.isEmpty { sent[sent.count / 2] ^= 4 }
+            case .damageAnswer: damagesAnswer = true
+            case .drip(let bytes, let pause): drip = (bytes, pause)
             case .duplicate: copies = 2
             case .loseAnswer: losesAnswer = true
             case .cutAnswer(let count): cut = count
@@ -145,14 +153,31 @@ public final class FaultProxy: Sendable {
             }
             for copy in 1...copies {
                 guard HTTPStream.write(server, head.bytes + sent), let answer = fromServer.head(),
-                    let content = fromServer.body(answer, isAnswer: true, method: request.method)
+                    var content = fromServer.body(answer, isAnswer: true, method: request.method)
                 else { return abort(client) }
                 if copy < copies { continue }
                 if losesAnswer { return abort(client) }
+                // Of a chunked one the length of the first chunk might be hit, which is no body.
+                if damagesAnswer, !content.isEmpty, answer.headers["transfer-encoding"] == nil { content[content.count / 2] ^= 4 }
+                if let drip {
+                    guard HTTPStream.write(client, answer.bytes), pour(content, drip, into: client) else { return }
+                    continue
+                }
                 guard HTTPStream.write(client, answer.bytes), HTTPStream.write(client, Array(content.prefix(cut ?? content.count))) else { return }
                 if cut != nil { return abort(client) }
             }
         }
+    }
+
+    /// Ends early when the proxy stops.
+    private func pour(_ content: [UInt8], _ drip: (bytes: Int, pause: Double), into client: CInt) -> Bool {
+        var rest = content[...]
+        while !rest.isEmpty {
+            guard !state.withLock({ $0.isStopped }), HTTPStream.write(client, Array(rest.prefix(drip.bytes))) else { return false }
+            rest = rest.dropFirst(drip.bytes)
+            usleep(UInt32(drip.pause * 1e6))
+        }
+        return true
     }
 
     /// Closing with something unread resets the connection; so does a linger of no time.

@@ -1,0 +1,153 @@
+import Glibc
+import RepoBase
+import StorageTesting
+import Testing
+
+/// Snapshots, forgetting, pruning, copies and restores on a real S3 server, behind a proxy that does to requests what networks do, again and again.
+///
+/// `REPO_FAULTS=N` injects at least so many faults (`tools/verify faults`), `REPO_FAULTS_SEED=N` draws others.
+@Suite("Work through a network that fails")
+struct S3FaultRunTests {
+    private static let target = getenv("REPO_FAULTS").flatMap { Int(String(cString: $0)) } ?? 100
+    private static let seed = getenv("REPO_FAULTS_SEED").flatMap { UInt64(String(cString: $0)) } ?? 20_261_121
+
+    /// Of requests, in hundredths.
+    private static let share = 8
+
+    /// What becomes of a request, by its place in the run alone. A request that hangs costs half a minute until the client gives it up: in long runs only.
+    private static func fault(_ ordinal: Int) -> ProxyFault? {
+        var numbers = SeededNumbers(seed: seed &+ UInt64(ordinal))
+        guard Int.random(in: 0..<100, using: &numbers) < share else { return nil }
+        if target >= 1000, Int.random(in: 0..<500, using: &numbers) == 0 { return .hang }
+        switch Int.random(in: 0..<16, using: &numbers) {
+        case 0, 1: return .resetBefore
+        case 2, 3: return .loseAnswer
+        case 4, 5: return .cutAnswer(after: Int.random(in: 0..<3000, using: &numbers))
+        case 6: return .answer(status: 500)
+        case 7: return .answer(status: 503)
+        case 8: return .answer(status: 429)
+        case 9: return .answer(status: 502)
+        case 10: return .duplicate
+        case 11: return .damageBody
+        case 12: return .damageAnswer
+        case 13: return .drip(bytes: 1 << 14, pause: 0.005)
+        default: return .delay(seconds: Double(Int.random(in: 0..<300, using: &numbers)) / 1000)
+        }
+    }
+
+    @Test("Nothing is lost and no wrong byte comes back, whatever happens to requests", .timeLimit(.minutes(90)))
+    func faults() throws {
+        let faults = Monitor([String: Int]())
+        let proxy = try FaultProxy(to: SeaweedServer.running().port) { request in
+            guard let fault = Self.fault(request.ordinal) else { return nil }
+            faults.withLock { $0[Self.name(fault), default: 0] += 1 }
+            return fault
+        }
+        defer { proxy.stop() }
+        let count = { faults.withLock { $0.values.reduce(0, +) } }
+        var round = 0
+        let world = try FaultyWorld(proxy: proxy.port)
+        defer { world.end() }
+        while count() < Self.target {
+            try world.round(round)
+            round += 1
+        }
+        try world.expectAll()
+        print("\(count()) faults in \(proxy.requests.count) requests, \(round) rounds, \(world.refusals) commands ended in 75: \(faults.withLock { $0 }.sorted { $0.key < $1.key })")
+    }
+
+    private static func name(_ fault: ProxyFault) -> String {
+        switch fault {
+        case .answer(let status): "answer \(status)"
+        case .cutAnswer: "cut"
+        case .delay: "delay"
+        case .drip: "drip"
+        default: "\(fault)"
+        }
+    }
+}
+
+/// A source that changes, a repository that is reached through the proxy, and a copy of it behind the same proxy.
+private final class FaultyWorld {
+    private let folder: String
+    private let program: ProgramUnderTest
+    private let direct: ProgramUnderTest
+    private let copy: String
+    private let directCopy: String
+    private var numbers = SeededNumbers(seed: 77)
+    private var stream: [UInt8]
+    private var tree: String { folder + "/tree" }
+    /// What was reported as stored, oldest first; those that a prune may have taken go.
+    private var stored: [(id: String, bytes: [UInt8])] = []
+    /// Commands that ended in 75.
+    private(set) var refusals = 0
+    private static let kept = 4
+
+    init(proxy: Int) throws {
+        var template = Array("/tmp/faults-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        folder = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        let server = try SeaweedServer.running()
+        let (prefix, other) = (SeaweedServer.uniquePrefix(), SeaweedServer.uniquePrefix())
+        copy = server.location(other, port: proxy)
+        directCopy = server.location(other)
+        stream = numbers.bytes(1 << 20)
+        let environment = SeaweedServer.environment.merging([
+            "REPO_CACHE_DIR": folder + "/cache", "REPO_CONFIG": "/dev/null", "REPO_KEY_FILE": folder + "/key", "REPO_RETRY_SECONDS": "120",
+        ]) { $1 }
+        program = ProgramUnderTest(folder: folder, environment: environment.merging(["REPO_URL": server.location(prefix, port: proxy)]) { $1 })
+        // With a cache of its own: what it finds is in the store.
+        direct = ProgramUnderTest(
+            folder: folder, environment: environment.merging(["REPO_URL": server.location(prefix), "REPO_CACHE_DIR": folder + "/other-cache"]) { $1 })
+        let first = try direct.with(["REPO_KEY_FILE": nil, "REPO_PASSWORD": "secret"])
+        for command in [["init"], ["key", "add", "--out", folder + "/key"], ["init", "--repo", directCopy, "--copy-of", server.location(prefix)]] {
+            let outcome = try first.run(command)
+            try #require(outcome.status == 0, "\(command): \(outcome)")
+        }
+        for number in 0..<12 { try FileTree.write("\(tree)/\(number)/file", numbers.bytes(2000 + 3000 * number)) }
+    }
+
+    func end() { FileTree.remove(folder) }
+
+    /// 0, or 75 where the store could not be reached for long enough; true for the first.
+    private func run(_ arguments: [String]) throws -> ProgramUnderTest.Outcome {
+        let outcome = try program.run(arguments)
+        #expect(outcome.status == 0 || outcome.status == 75, "\(arguments): \(outcome) \(outcome.text)")
+        if outcome.status == 75 { refusals += 1 }
+        return outcome
+    }
+
+    func round(_ number: Int) throws {
+        numbers.edit(&stream, places: 3)
+        try FileTree.write(tree + "/dump", stream)
+        try FileTree.write("\(tree)/\(number % 12)/file", numbers.bytes(9000))
+        let snapshot = try run(["snapshot", "files", tree, "--quiet"])
+        if snapshot.status == 0 { stored.append((snapshot.text, stream)) }
+        if number % 3 == 2 {
+            _ = try run(["forget", "--keep-last", "\(Self.kept)", "--prune", "--max-unused", "0%", "--min-age", "0s"])
+            // One that ended in 75 may have gone all the way.
+            stored = Array(stored.suffix(Self.kept))
+        }
+        if number % 2 == 1 { _ = try run(["copy", "--to", copy]) }
+        if number % 2 == 0, let last = stored.last {
+            let target = folder + "/restored"
+            let outcome = try run(["restore", last.id, "--target", target])
+            if outcome.status == 0 { #expect(try FileTree.read(target + tree + "/dump") == last.bytes, "round \(number)") }
+            FileTree.remove(target)
+        }
+    }
+
+    /// Without faults: everything that was reported is there, exactly, in both places.
+    func expectAll() throws {
+        let sent = try direct.run("copy", "--to", directCopy)
+        #expect(sent.status == 0, "\(sent)")
+        for place in [[], ["--repo", directCopy]] {
+            let checked = try direct.run(["check", "--read-data"] + place)
+            #expect(checked.status == 0, "\(place): \(checked) \(checked.text)")
+            for (id, bytes) in stored {
+                let read = try direct.run(["cat", id, tree + "/dump"] + place)
+                #expect(read.status == 0 && read.output == bytes, "\(id) \(place): \(read.errors)")
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 import Policy
 import RepoBase
+import Repository
 import Storage
 import TOMLKit
 
@@ -114,6 +115,13 @@ extension ConfiguredSource {
                 throw table.error("compression-level", "'compression-level' is a number from 1 to 19")
             }
             compressionLevel = Int32(level)
+        }
+        if let choice = try table.string("delta-bases") {
+            deltaBases = DeltaBaseChoice(rawValue: choice)
+            guard deltaBases != nil else {
+                throw table.error(
+                    "delta-bases", "'delta-bases' is none of \(DeltaBaseChoice.allCases.map(\.rawValue).joined(separator: ", "))")
+            }
         }
         if let section = try table.table("retention") {
             retention = try RetentionRules(section, isDatabase: kind == "postgres", window: &recoveryWindow)

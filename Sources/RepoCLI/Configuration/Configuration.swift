@@ -1,4 +1,5 @@
 import Policy
+import Repository
 import Storage
 
 /// What the configuration file says.
@@ -35,6 +36,7 @@ struct ConfiguredSource: Equatable {
     /// Each `K=V`.
     var tags: [String] = []
     var compressionLevel: Int32?
+    var deltaBases: DeltaBaseChoice?
     var retention: RetentionRules?
     /// Since when back every moment is to be recoverable, for databases with a log.
     var recoveryWindow: CalendarSpan?

@@ -29,12 +29,21 @@ struct SnapshotArguments: ParsableArguments {
     @Option(help: ArgumentHelp("zstd's level, 1 to 19.", valueName: "level"))
     var compressionLevel: Int32?
 
+    @Option(
+        help: ArgumentHelp(
+            "Which earlier versions new content is stored as differences to: auto (from a remote repository, those that cost fewer bytes down than they save up), always, or never.",
+            valueName: "auto|always|never"))
+    var deltaBases: String?
+
     func validate() throws {
         for tag in tags where tag.firstIndex(of: "=").map({ $0 == tag.startIndex }) ?? true {
             throw ValidationError("'\(tag)' is not a tag; write it as KEY=VALUE.")
         }
         if let compressionLevel, !(1...19).contains(compressionLevel) {
             throw ValidationError("--compression-level is a number from 1 to 19.")
+        }
+        if let deltaBases, DeltaBaseChoice(rawValue: deltaBases) == nil {
+            throw ValidationError("--delta-bases is one of auto, always and never.")
         }
         if isDryRun, verify { throw ValidationError("--dry-run stores nothing that --verify could read.") }
     }
@@ -52,6 +61,7 @@ struct SnapshotArguments: ParsableArguments {
         if let level = compressionLevel ?? configured?.compressionLevel {
             description.options.compressionLevel = level
         }
+        if let choice = deltaBases.flatMap(DeltaBaseChoice.init(rawValue:)) ?? configured?.deltaBases { description.options.deltaBases = choice }
         return description
     }
 }

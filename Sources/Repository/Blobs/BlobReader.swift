@@ -73,11 +73,22 @@ public final class BlobReader {
 
     /// - Parameter fetched: where some of them may be found in memory.
     func read(_ ids: [BlobID], _ type: BlobType, fetched: [FetchedRange]) throws -> [Result<AlignedBuffer, RepoError>] {
+        try with(fetched) { try read(ids, type, places: places(ids, type)) }
+    }
+
+    /// Blobs that lie in `fetched` are taken from there while `body` runs.
+    func with<R>(_ fetched: [FetchedRange], _ body: () throws -> R) rethrows -> R {
         window.adopt(fetched)
         defer { window.adopt([]) }
+        return try body()
+    }
+
+    /// Whether a base's plaintext is in memory.
+    func holdsBase(_ id: BlobID) -> Bool { shared.bases.find(id) != nil }
+
+    private func read(_ ids: [BlobID], _ type: BlobType, places: [BlobLocation?]) throws -> [Result<AlignedBuffer, RepoError>] {
         var results: [Result<AlignedBuffer, RepoError>] = []
         results.reserveCapacity(ids.count)
-        let places = try self.places(ids, type)
         for position in ids.indices {
             moveWindow(places[position...])
             results.append(try candidate(ids[position], type))

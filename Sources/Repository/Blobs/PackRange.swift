@@ -1,5 +1,6 @@
 import BlobEngine
 import RepoBase
+import Storage
 
 /// A stretch of a pack, in bytes from its beginning.
 struct PackRange: Hashable, Sendable {
@@ -18,8 +19,8 @@ struct PackRange: Hashable, Sendable {
     }
 
     /// With a stretch that lies behind it, or within; nil where that is another's, too far away, or would make it too long.
-    func extended(to next: PackRange) -> PackRange? {
-        guard next.pack == pack, next.bytes.lowerBound >= bytes.lowerBound, next.bytes.lowerBound - bytes.upperBound <= Self.gapLimit else { return nil }
+    func extended(to next: PackRange, gapLimit: Int = PackRange.gapLimit) -> PackRange? {
+        guard next.pack == pack, next.bytes.lowerBound >= bytes.lowerBound, next.bytes.lowerBound - bytes.upperBound <= gapLimit else { return nil }
         var range = self
         range.bytes = bytes.lowerBound..<max(bytes.upperBound, next.bytes.upperBound)
         return range.bytes.count <= Self.limit ? range : nil
@@ -38,6 +39,14 @@ final class FetchedRange: Sendable {
     }
 
     deinit { whenDone() }
+
+    /// Empty where it cannot be read: whoever then reads a blob of it by itself learns what is wrong.
+    static func read(_ range: PackRange, from store: any Store, whenDone: @escaping @Sendable () -> Void) -> FetchedRange {
+        let buffer = AlignedBuffer(capacity: range.bytes.count, isFilledAtOnce: true)
+        let room = UnsafeMutableRawBufferPointer(start: buffer.base, count: range.bytes.count)
+        buffer.count = (try? store.read(PackObject.key(range.pack), at: UInt64(range.bytes.lowerBound), into: room)) ?? 0
+        return FetchedRange(range, buffer, whenDone: whenDone)
+    }
 
     func holds(_ location: BlobLocation) -> Bool {
         let place = Int(location.record.offset) - range.bytes.lowerBound

@@ -8,15 +8,19 @@ final class BlobSink: Sendable {
     let repository: OpenRepository
     let output: PackOutput
     private let compressionLevel: Int32
+    private let deltaBases: DeltaBaseChoice
     private let reading: BlobReader.SharedReading
     private let remembered: RememberedBlobs?
     /// Ids that this snapshot stores and the index does not show yet. Each is stored by whoever claims it first.
     private let claimed = Monitor<Set<BlobID>>([])
 
     /// - Parameter remembered: for a writer key: what stands for the repository in reading, and keeps trees and lists for the next time.
-    init(_ repository: OpenRepository, compressionLevel: Int32, remembered: RememberedBlobs? = nil) {
+    init(
+        _ repository: OpenRepository, compressionLevel: Int32, deltaBases: DeltaBaseChoice = .auto, remembered: RememberedBlobs? = nil
+    ) {
         self.repository = repository
         self.remembered = remembered
+        self.deltaBases = deltaBases
         reading = BlobReader.SharedReading(baseCacheLimit: 24 << 20, remembered: remembered)
         self.compressionLevel = compressionLevel
         output = PackOutput(repository)
@@ -41,6 +45,20 @@ final class BlobSink: Sendable {
     func claim(_ id: BlobID, in index: IndexView) -> Bool {
         if index.containsForDeduplication(id) { return false }
         return claimed.withLock { $0.insert(id).inserted }
+    }
+
+    /// Chooses bases for the chunks of a batch, where they are to be chosen, and fetches them; runs `body` with the choice while they are at hand.
+    /// - Parameters:
+    ///   - wanted: for each chunk, the best one last, and how long the chunk is.
+    func withBases<R>(
+        _ wanted: [(bases: [BlobID], rawLength: Int)], _ lane: Lane, _ index: IndexView, _ body: ([[BlobID]]) throws -> R
+    ) rethrows -> R {
+        if deltaBases == .never { return try body(wanted.map { _ in [] }) }
+        // What a writer key rests on is in memory.
+        guard repository.isRemote, remembered == nil else { return try body(wanted.map(\.bases)) }
+        var selection = BaseSelection(index, weighs: deltaBases == .auto) { lane.reader.holdsBase($0) }
+        let chosen = wanted.map { selection.choose($0.bases, rawLength: $0.rawLength) }
+        return try lane.reader.with(BaseFetching(repository.store).fetch(selection.needed.values)) { try body(chosen) }
     }
 
     /// Stores a blob if it is new and returns its id. For lists and trees, one at a time.

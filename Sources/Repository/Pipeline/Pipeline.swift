@@ -11,6 +11,7 @@ final class Pipeline: Sendable {
 
 
     private static let spareCandidatesLimit = 16
+    private static let remoteThreads = 6
 
     let ring: MirroredRing
     let sink: BlobSink
@@ -28,16 +29,18 @@ final class Pipeline: Sendable {
     private let spareCandidates = Monitor<[CandidateBuffer]>([])
 
     init(
-        _ repository: OpenRepository, compressionLevel: Int32, threads: Int, remembered: RememberedBlobs? = nil
+        _ repository: OpenRepository, compressionLevel: Int32, deltaBases: DeltaBaseChoice = .auto, threads: Int, remembered: RememberedBlobs? = nil
     ) throws {
-        ring = try MirroredRing(capacity: Self.ringCapacity(threads: max(1, threads)))
-        sink = BlobSink(repository, compressionLevel: compressionLevel, remembered: remembered)
+        // Where bases are fetched for each batch, threads wait for round trips.
+        let threads = repository.isRemote && deltaBases != .never ? max(threads, Self.remoteThreads) : max(threads, 1)
+        ring = try MirroredRing(capacity: Self.ringCapacity(threads: threads))
+        sink = BlobSink(repository, compressionLevel: compressionLevel, deltaBases: deltaBases, remembered: remembered)
         batcher = ChunkBatcher(queue)
         chunkProfile = repository.chunkProfile
         pageChunkSize = repository.pageChunkSize
         gear = GearTable(chunkerSecret: repository.keys.chunkerSecret.bytes)
         workers.withLock { workers in
-            workers = (0..<max(1, threads)).map { _ in WorkerThread { [self] in run() } }
+            workers = (0..<threads).map { _ in WorkerThread { [self] in run() } }
         }
     }
 
@@ -137,17 +140,20 @@ final class Pipeline: Sendable {
             UnsafeRawBufferPointer(start: ring.pointer(at: $0.position), count: $0.length)
         }
         let ids = ids(of: jobs, chunks)
-        for (job, position) in zip(jobs, jobs.indices) where !hasFailed {
-            job.content.inspection?.inspect(chunks[position], at: job.offset)
-            do {
-                let index = try sink.repository.index()
-                guard sink.claim(ids[position], in: index) else { continue }
-                let bases = bases(for: job)
-                try sink.encode(
-                    ids[position], .chunk, chunks[position], bases: bases, lane: lane, index: index)
-            } catch {
-                fail(error)
+        do {
+            let index = try sink.repository.index()
+            var new: [Int] = []
+            for (position, job) in jobs.enumerated() {
+                job.content.inspection?.inspect(chunks[position], at: job.offset)
+                if sink.claim(ids[position], in: index) { new.append(position) }
             }
+            try sink.withBases(new.map { (bases(for: jobs[$0]), chunks[$0].count) }, lane, index) { chosen in
+                for (position, bases) in zip(new, chosen) where !hasFailed {
+                    try sink.encode(ids[position], .chunk, chunks[position], bases: bases, lane: lane, index: index)
+                }
+            }
+        } catch {
+            fail(error)
         }
         for (position, job) in jobs.enumerated() {
             ring.release(job.position, count: job.length)

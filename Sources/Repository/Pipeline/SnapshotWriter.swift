@@ -7,6 +7,7 @@ import Storage
 public struct SnapshotOptions: Sendable {
     /// zstd's level for what has no base, 1 to 19.
     public var compressionLevel: Int32 = BlobCoder.defaultLevel
+    public var deltaBases = DeltaBaseChoice.auto
     /// Threads that scan, hash and encode.
     public var threads = availableProcessors()
     /// Whether a writer key notes what it stores below the cache directory, so that its next snapshot need not read what has not changed.
@@ -57,7 +58,7 @@ public final class SnapshotWriter {
             try repository.reloadIndexToRestOn()
             let indexBytes = try OrphanedPacks(repository).adopt(registration: registration)
             pipeline = try Pipeline(
-                repository, compressionLevel: options.compressionLevel, threads: options.threads,
+                repository, compressionLevel: options.compressionLevel, deltaBases: options.deltaBases, threads: options.threads,
                 remembered: remembered)
             pipeline.sink.output.count(objectBytes: indexBytes)
         } catch {

@@ -111,19 +111,12 @@ final class RestoreFetching: Sendable {
     private func fetch(_ request: Request) {
         let range = request.range
         let count = range.bytes.count
-        let fetched = FetchedRange(range, isNeeded() ? read(range) : AlignedBuffer(capacity: 1)) { [state] in
-            state.update { $0.bytes -= count }
-        }
+        let giveBack: @Sendable () -> Void = { [state] in state.update { $0.bytes -= count } }
+        let fetched =
+            isNeeded()
+            ? FetchedRange.read(range, from: store, whenDone: giveBack) : FetchedRange(range, AlignedBuffer(capacity: 1), whenDone: giveBack)
         for waiting in request.batches {
             if let batch = waiting.add(fetched) { deliver(batch) }
         }
-    }
-
-    /// Empty where it cannot be read.
-    private func read(_ range: PackRange) -> AlignedBuffer {
-        let buffer = AlignedBuffer(capacity: range.bytes.count, isFilledAtOnce: true)
-        let room = UnsafeMutableRawBufferPointer(start: buffer.base, count: range.bytes.count)
-        buffer.count = (try? store.read(PackObject.key(range.pack), at: UInt64(range.bytes.lowerBound), into: room)) ?? 0
-        return buffer
     }
 }

@@ -20,7 +20,7 @@ public enum DeltaBaseChoice: String, CaseIterable, Sendable {
 struct BaseSelection {
     static let uploadWeight = 2
     /// What fetching a blob costs beside its bytes: what lies between it and the next one.
-    static let fetchBytes = 4 << 10
+    static let fetchBytes = 1 << 10
 
     private let index: IndexView
     private let weighs: Bool

@@ -102,18 +102,20 @@ final class StreamRepository: Sendable {
         rmdir(cache)
     }
 
-    func open() throws -> OpenRepository {
+    /// - Parameter far: another way to the store, which takes a round trip for each question.
+    func open(far: (any Store)? = nil) throws -> OpenRepository {
         try OpenRepository(
-            store: store, keys: try KeyRing.open(store, .password(KeyFixtures.password)),
-            cacheDirectory: cache)
+            store: far ?? store, keys: try KeyRing.open(store, .password(KeyFixtures.password)),
+            cacheDirectory: cache, isRemote: far != nil)
     }
 
     /// One snapshot of one stream: its content and size.
     func store(
-        _ bytes: [UInt8], in repository: OpenRepository, previous: Content?, threads: Int
+        _ bytes: [UInt8], in repository: OpenRepository, previous: Content?, threads: Int, deltaBases: DeltaBaseChoice = .auto
     ) throws -> (content: Content, size: UInt64) {
         var options = SnapshotOptions()
         options.threads = threads
+        options.deltaBases = deltaBases
         let writer = try SnapshotWriter(repository, options: options)
         let time = FileTime(seconds: 1_700_000_000, nanoseconds: 0)
         func metadata(_ type: FileType) -> FileMetadata {

@@ -166,6 +166,8 @@ struct RepairSnapshotsCommand: RepoSubcommand {
                 "snapshot \(one.old.short) is repaired as \($0.short), without \(one.problemCount) entries"
             }
                 ?? "nothing is left of snapshot \(one.old.short)")
+        // What stays damaged is named by every check.
+        try context.console.print("The damaged one stays. When it is of no more use: repo forget \(one.old.short)")
     }
 }
 

@@ -113,6 +113,8 @@ private struct PruneResult: Encodable {
     let waitingFor: [String]
     let ranOutOfSpace: Bool?
     let problems: [String]
+    /// Where some is kept.
+    let parity: ParityResult?
     let logObjectsDeleted: Int
     let logSegmentsDeleted: Int
     let logBytesFreed: UInt64
@@ -135,6 +137,7 @@ private struct PruneResult: Encodable {
         waitingFor = outcome.waitingFor.map(\.description)
         ranOutOfSpace = outcome.ranOutOfSpace ? true : nil
         problems = outcome.problems
+        parity = outcome.parity.map { ParityResult($0) }
         dryRun = isDryRun ? true : nil
     }
 

@@ -88,6 +88,14 @@ public struct RepositoryCheck {
         }
         report.errors += try packErrors(numbering, presence, findings, structure, snapshots)
         if case .all = options.data, options.source == nil { report.errors += try strayErrors(presence.unindexed, &report) }
+        var readsAll = false
+        if case .all = options.data { readsAll = true }
+        if let parity = try ParityCheck(repository, threads: options.threads).run(readsData: readsAll, errors: report.errors) {
+            report.objects += parity.objects
+            report.bytesRead += parity.bytesRead
+            report.errors += parity.damages
+            report.parity = parity
+        }
         return report
     }
 

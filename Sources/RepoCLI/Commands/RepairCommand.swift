@@ -29,6 +29,7 @@ struct RepairIndexCommand: RepoSubcommand {
         let segmentsStored: Int
         let segmentsReplaced: Int
         let damagedPacks: [String]
+        let healedPacks: [String]
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
@@ -39,8 +40,10 @@ struct RepairIndexCommand: RepoSubcommand {
                 JSONOutput.line(
                     Result(
                         packs: repaired.packs, blobs: repaired.blobs, segmentsStored: repaired.segmentsStored,
-                        segmentsReplaced: repaired.segmentsReplaced, damagedPacks: damaged.map(\.object))))
+                        segmentsReplaced: repaired.segmentsReplaced, damagedPacks: damaged.map(\.object),
+                        healedPacks: repaired.healedPacks.map { "\($0)" })))
         } else {
+            for pack in repaired.healedPacks { try context.console.print("made whole from parity: \(PackObject.key(pack))") }
             for damage in damaged { context.warn("\(damage.object): \(damage.problem)") }
             try context.console.print(
                 "the index names \(NumberText.grouped(UInt64(repaired.blobs))) blobs in "

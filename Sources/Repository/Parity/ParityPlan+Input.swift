@@ -11,16 +11,19 @@ extension ParityPlan.Input {
     ) throws {
         let isFull = repository.keys.role == .full
         let view = try repository.reloadIndex()
-        var wanted: [ObjectID: UInt64] = [:]
-        for table in view.tables {
-            for pack in table.packs where !view.condemned.contains(pack.id) && !leaving.contains(pack.id) {
-                // What a writer key's group says counts for its own packs alone.
-                if isFull || pack.seal.signer == repository.keys.keyID { wanted[pack.id] = pack.size }
-            }
-        }
         var sizes: [ObjectID: UInt64] = [:]
         try repository.store.list(PackObject.prefix) { object in
             if let id = PackObject.id(object.key) { sizes[id] = object.size }
+        }
+        let known = Set(catalog.entries.flatMap { $0.group.members.map(\.id) })
+        var wanted: [ObjectID: UInt64] = [:]
+        for table in view.tables {
+            for pack in table.packs where !leaving.contains(pack.id) {
+                // What was condemned may be needed by a snapshot that came since: it stays covered until it goes, and is not covered anew.
+                if view.condemned.contains(pack.id), !known.contains(pack.id) || sizes[pack.id] == nil { continue }
+                // What a writer key's group says counts for its own packs alone.
+                if isFull || pack.seal.signer == repository.keys.keyID { wanted[pack.id] = pack.size }
+            }
         }
         // One of another size is damaged.
         let cut = wanted.filter { sizes[$0.key] != nil && sizes[$0.key] != $0.value }.keys

@@ -8,7 +8,7 @@ import RepoBase
 struct ParityPlan {
     struct Input {
         var entries: [ParityCatalog.Entry]
-        /// Packs that are to be covered, and their sizes: those that the index names and nobody has condemned.
+        /// Packs that are to be covered, and their sizes: those that the index names.
         var wanted: [ObjectID: UInt64]
         /// Packs in the store.
         var present: Set<ObjectID>

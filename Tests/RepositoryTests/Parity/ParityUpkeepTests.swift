@@ -53,7 +53,9 @@ import Testing
             do {
                 try copy.prune(on: dying)
                 break
-            } catch is ProcessDied {}
+            } catch {
+                #expect(dying.isDead, "\(error)")
+            }
             let victims = try copy.packs
             let victim = victims[change % victims.count]
             let lossy = ProtectedRepository(try copy.base.copy())
@@ -63,7 +65,7 @@ import Testing
             let harm = try lossy.base.check(nil).errors.filter { !$0.snapshots.isEmpty }
             #expect(harm.isEmpty, "killed at change \(change), then without \(victim.short): \(harm)")
 
-            try copy.prune()
+            try copy.pruneToTheEnd()
             try copy.expectProtected("killed at change \(change)")
         }
         #expect(change > 20, "a prune changes the store more often than \(change) times")
@@ -84,7 +86,9 @@ import Testing
             do {
                 try copy.update(on: dying)
                 break
-            } catch is ProcessDied {}
+            } catch {
+                #expect(dying.isDead, "\(error)")
+            }
             #expect(try copy.base.check(nil).errors.filter { $0.kind != .parity } == [])
             try copy.update()
             try copy.expectProtected("killed at change \(change)")

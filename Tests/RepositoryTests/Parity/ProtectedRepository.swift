@@ -46,10 +46,16 @@ struct ProtectedRepository {
     }
 
     @discardableResult
-    func prune(on other: (any Store)? = nil) throws -> CollectionOutcome {
+    func prune(on other: (any Store)? = nil, fenceAfter: Int64 = 3600) throws -> CollectionOutcome {
         var options = CollectionOptions()
+        options.fenceAfter = fenceAfter
         (options.maximumUnused, options.minimumAge) = (0, 0)
         return try Collector(try open(other), options: options).run()
+    }
+
+    /// Waits for nobody.
+    func pruneToTheEnd() throws {
+        for _ in 0..<6 where try prune(fenceAfter: 0).packsDeleted == 0 { return }
     }
 
     var packs: [ObjectID] { get throws { try base.keys(PackObject.prefix).compactMap(PackObject.id) } }

@@ -55,6 +55,13 @@ struct ParityResult: Encodable {
         packsDamaged = outcome.packsDamaged.map { "\($0)" }
     }
 
+    /// Beside another command's result.
+    static func warn(_ outcome: ParityOutcome?, _ context: CommandContext) {
+        guard let damaged = outcome?.packsDamaged, let first = damaged.first else { return }
+        let packs = damaged.count == 1 ? "\(PackObject.key(first)) is" : "\(damaged.count) packs, \(PackObject.key(first)) the first, are"
+        context.warn("\(packs) damaged or missing, and no new parity covers what is. Run 'repo repair packs', then 'repo parity update'.")
+    }
+
     /// The exit status: 12 where a pack could not be covered.
     static func show(_ outcome: ParityOutcome, _ context: CommandContext) throws -> Int32 {
         if context.options.json {

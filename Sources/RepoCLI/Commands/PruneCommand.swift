@@ -72,6 +72,7 @@ struct PruneArguments: ParsableArguments {
                 "\(repository.store.location) is too full to copy what is needed out of packs with garbage; they stay. Run 'repo prune' again "
                     + "when there is room.")
         }
+        ParityResult.warn(outcome.parity, context)
         let log = try pruning.run(isDryRun: isDryRun, without: gone)
         if context.options.json {
             try context.console.print(JSONOutput.line(PruneResult(outcome, log, isDryRun: isDryRun)))

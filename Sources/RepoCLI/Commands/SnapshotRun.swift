@@ -54,7 +54,7 @@ extension SnapshotRun {
             if outcome.snapshot.statistics.bytesStored == 0 {
                 try ParityUpkeep(repository).cover(outcome.id)
             } else {
-                _ = try ParityUpkeep(repository).run()
+                ParityResult.warn(try ParityUpkeep(repository).run(), context)
             }
         } catch {
             let reason = (error as? RepoError)?.message ?? "\(error)"

@@ -98,6 +98,12 @@ struct ParityCatalog {
                 bytes: folder.all.reduce(0) { $0 + $1.size }))
     }
 
+    /// What another catalog, made later, still finds wrong: groups come and go while one looks.
+    func lasting(in later: ParityCatalog) -> [Damage] {
+        let objects = Set(later.damages.map(\.object))
+        return damages.filter { objects.contains($0.object) }
+    }
+
     private static func read(_ key: StoreKey, _ id: [UInt8], _ repository: OpenRepository) throws -> (group: ParityGroup, signer: KeyID) {
         let bytes = try repository.store.get(key, atMost: SealedRecord.byteLimit)
         return try repository.withKeys { keyRing in

@@ -29,12 +29,17 @@ struct ParityCheck {
         guard catalog.objects > 0 else { return nil }
         var report = ParityReport()
         report.objects = catalog.objects
-        report.damages = catalog.damages
+        if !catalog.damages.isEmpty { report.damages = catalog.lasting(in: try ParityCatalog(repository, readsAllCopies: true)) }
         var bad: [[UInt8]: [Int: [Int]]] = [:]
         if readsData {
             let bytes = Monitor<UInt64>(0)
             bad = try ParityReading(repository, threads: threads).damage(catalog) { count in bytes.withLock { $0 += count } }
             report.bytesRead = bytes.withLock { $0 }
+            // One that another run has deleted meanwhile is not damaged.
+            if !bad.isEmpty {
+                let present = Set(try ParityCatalog(repository).entries.map(\.group.id))
+                bad = bad.filter { present.contains($0.key) }
+            }
             for (id, rows) in bad {
                 for (row, blocks) in rows {
                     report.damages.append(

@@ -43,6 +43,8 @@ struct ParityGroup: Hashable {
 
     /// The most that a pack has.
     static let maximumShardBlocks = PackObject.maximumSize / ErasureCode.blockSize
+    /// What solving takes memory for, whoever made the group.
+    static let maximumRows = 1024
 }
 
 extension ParityGroup {
@@ -87,7 +89,7 @@ extension ParityGroup {
             return true
         }
         guard id.count == ParityObject.groupIDByteCount, blockSize == ErasureCode.blockSize, shardBlocks > 0, shardCount > 0, !members.isEmpty,
-            !paritySums.isEmpty, paritySums.count + shardCount < ErasureCode.maximumShards
+            (1...Self.maximumRows).contains(paritySums.count), paritySums.count + shardCount < ErasureCode.maximumShards
         else { throw .damaged(object, "a field is missing or out of range") }
         for (one, next) in zip(members, members.dropFirst()) {
             let isBehind = next.shard > one.shard || next.shard == one.shard && next.firstBlock >= one.blocks.upperBound

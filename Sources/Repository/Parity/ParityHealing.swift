@@ -6,7 +6,7 @@ import Storage
 ///
 /// Only what is lost is solved for, block by block, so that many packs with a damaged sector each heal where no more of them meet at one place than there
 /// are rows of parity. A pack counts as healed when its bytes have the hash that it is named by; then it is put in one step, and what was there is kept
-/// below `damaged/`.
+/// below `damaged/`. Of one that cannot be made whole, the blocks that came back are put beside those that were good, for whoever salvages what reads.
 public struct ParityHealing {
     public struct Result: Sendable {
         public var healed: [ObjectID] = []
@@ -14,6 +14,8 @@ public struct ParityHealing {
         public var found: Set<ObjectID> = []
         /// What could not be healed, and why.
         public var failed: [ObjectID: String] = [:]
+        /// Of these, packs of which some blocks came back, so that more can be salvaged. Their objects hold what there is.
+        public var mended: Set<ObjectID> = []
     }
 
     private let repository: OpenRepository
@@ -52,6 +54,7 @@ public struct ParityHealing {
             for member in entry.group.members where left.contains(member.id) {
                 if let reason = try work.finish(member) {
                     result.failed[member.id] = reason
+                    if work.mended.contains(member.id) { result.mended.insert(member.id) }
                 } else {
                     result.failed[member.id] = nil
                     result.healed.append(member.id)
@@ -76,6 +79,7 @@ public struct ParityHealing {
         private var spooled: [ObjectID: Set<Int>] = [:]
         private var spoolEnd: UInt64 = 0
         private(set) var found: Set<ObjectID> = []
+        private(set) var mended: Set<ObjectID> = []
         private var group: ParityGroup { entry.group }
 
         init(
@@ -179,31 +183,34 @@ public struct ParityHealing {
             withExtendedLifetime(solved) {}
         }
 
-        /// Puts a pack back. Why not, where it cannot be.
+        /// Puts a pack back, or what there is of it. Why it is not whole, where it is not.
         func finish(_ member: ParityGroup.Member) throws -> String? {
             let lost = map.lost(member)
-            guard lost.allSatisfy({ spooled[member.id]?.contains($0) == true }) else {
-                return map.isRecoverable(member) ? "its parity does not fit it" : map.excess(member)
-            }
             let key = PackObject.key(member.id)
             if lost.isEmpty, try repository.store.stat(key)?.size == member.size { return "it is what its name says" }
+            let back = spooled[member.id] ?? []
+            let isWhole = lost.allSatisfy(back.contains)
+            let reason = isWhole ? nil : map.isRecoverable(member) ? "its parity does not fit it" : map.excess(member)
+            guard isWhole || !back.isEmpty else { return reason }
             let buffer = AlignedBuffer(capacity: member.blocks.count * ErasureCode.blockSize)
+            buffer.all.initializeMemory(as: UInt8.self, repeating: 0)
             let bytes = UnsafeMutableRawBufferPointer(start: buffer.base, count: Int(member.size))
             do {
                 _ = try repository.store.read(key, at: 0, into: bytes)
             } catch let error as RepoError where error.code == .notFound {
-                // Every block of it is in the spool.
+                // What there is of it is in the spool.
             }
-            for block in lost {
+            for block in back {
                 let offset = (block - member.firstBlock) * ErasureCode.blockSize
                 let target = UnsafeMutableRawBufferPointer(rebasing: buffer.all[offset..<offset + ErasureCode.blockSize])
                 try spool.read(into: target, at: places[member.id]! + UInt64(offset))
             }
-            guard ObjectHasher.hash(UnsafeRawBufferPointer(bytes)) == member.id else { return "what parity gives is not what its name says" }
+            if isWhole, ObjectHasher.hash(UnsafeRawBufferPointer(bytes)) != member.id { return "what parity gives is not what its name says" }
             try DamagedObjects.keep(key, in: repository.store)
             try repository.store.put(key, UnsafeRawBufferPointer(bytes), .replace)
             withExtendedLifetime(buffer) {}
-            return nil
+            if !isWhole { mended.insert(member.id) }
+            return reason
         }
     }
 }

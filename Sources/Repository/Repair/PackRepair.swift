@@ -53,13 +53,15 @@ public struct PackRepair {
         result.wholePacks =
             ids == nil ? [] : wanted.filter { !damaged.contains($0) }.map { numbering.packs[Int($0)].id }
         guard !damaged.isEmpty else { return result }
-        damaged.subtract(try heal(damaged, numbering, stamp, &result))
+        let (healed, mended) = try heal(damaged, numbering, stamp, &result)
+        damaged.subtract(healed)
         guard !damaged.isEmpty else { return result }
 
-        try salvage(damaged.subtracting(findings.missingPacks), numbering, &result)
+        let missing = findings.missingPacks.subtracting(mended)
+        try salvage(damaged.subtracting(missing), numbering, &result)
         let gone = Set(damaged.map { numbering.packs[Int($0)].id })
         result.packs = gone.sorted()
-        result.lostBlobs += rows(of: findings.missingPacks.intersection(damaged), numbering)
+        result.lostBlobs += rows(of: missing.intersection(damaged), numbering)
         try registration.checkFence()
         _ = try IndexMaintenance(repository).rewrite(try repository.index(), without: gone)
         let named = Set(try repository.reloadIndex().tables.flatMap { $0.packs.map(\.id) })
@@ -71,19 +73,20 @@ public struct PackRepair {
         return result
     }
 
-    /// Returns those that parity has made whole.
+    /// Returns those that parity has made whole, and those of which it brought some blocks back.
     private func heal(
         _ damaged: Set<UInt32>, _ numbering: PackNumbering, _ stamp: JournalStamp, _ result: inout Result
-    ) throws -> Set<UInt32> {
+    ) throws -> (healed: Set<UInt32>, mended: Set<UInt32>) {
         let ids = Set(damaged.map { numbering.packs[Int($0)].id })
         let healing = try ParityHealing(repository, threads: threads).run(ids)
         result.healedPacks = healing.healed.sorted()
         result.unhealed = healing.failed
-        guard !healing.healed.isEmpty else { return [] }
+        let mended = Set(healing.mended.compactMap { numbering.numbers[$0] })
+        guard !healing.healed.isEmpty else { return ([], mended) }
         try Journal.append(
             to: repository.store, by: repository.keys, stamp, action: "repair packs: heal", subjects: result.healedPacks.map { "\($0)" },
             details: ["from parity"])
-        return Set(healing.healed.compactMap { numbering.numbers[$0] })
+        return (Set(healing.healed.compactMap { numbering.numbers[$0] }), mended)
     }
 
     /// The pack that an id, its first digits (4 or more), or a key like `packs/ab/ab…` names, among those of the index. Throws `.usage` for what

@@ -30,6 +30,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CB2", pkgConfig: "libb2", providers: [.apt(["libb2-dev"])]),
+        .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CLinux"),
         .target(name: "CBlake2Lanes", cSettings: [.unsafeFlags(["-O3"])]),
         .target(name: "CChecksums", cSettings: [.unsafeFlags(["-O3"])]),
@@ -39,14 +40,14 @@ let package = Package(
         .target(name: "RepoBase", dependencies: ["CLinux"], swiftSettings: hot),
         .target(
             name: "BlobEngine",
-            dependencies: ["RepoBase", "CBlake2Lanes", "CB2", "CZstd", "CLibcrypto"],
+            dependencies: ["RepoBase", "CBlake2Lanes", "CB2", "CISAL", "CZstd", "CLibcrypto"],
             swiftSettings: hot),
         .target(name: "Storage", dependencies: ["RepoBase", "CLinux"], swiftSettings: strict),
         .target(
             name: "StorageRemote", dependencies: ["Storage", "RepoBase", "CCurl", "CLibcrypto", "CChecksums"], swiftSettings: hot),
         .target(name: "Policy", dependencies: ["RepoBase"], swiftSettings: strict),
         .target(
-            name: "Repository", dependencies: ["RepoBase", "BlobEngine", "Storage", "Policy", "CLinux"],
+            name: "Repository", dependencies: ["RepoBase", "BlobEngine", "Storage", "Policy", "CChecksums", "CLinux"],
             swiftSettings: strict),
         .target(name: "PostgresFormats", dependencies: ["RepoBase", "CChecksums"], swiftSettings: hot),
         .target(
@@ -81,7 +82,7 @@ let package = Package(
         .target(name: "PostgresTesting", dependencies: ["RepoBase", "PostgresFormats"], swiftSettings: strict),
 
         .testTarget(name: "RepoBaseTests", dependencies: ["RepoBase"]),
-        .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "RepoBase", "CBlake2Lanes", "CB2"]),
+        .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "RepoBase", "CBlake2Lanes", "CB2", "CISAL"]),
         .testTarget(name: "StorageTests", dependencies: ["Storage", "StorageTesting", "RepoBase"]),
         .testTarget(
             name: "StorageRemoteTests", dependencies: ["StorageRemote", "Storage", "StorageTesting", "RepoBase", "CLibcrypto", "CLinux"]),

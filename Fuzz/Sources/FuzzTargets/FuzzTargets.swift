@@ -8,7 +8,7 @@ import RepoBase
 /// Every parser of bytes that nobody vouches for. Each must throw or return: never trap, never allocate more than its
 /// input and the format's limits allow.
 enum FuzzTarget: String, CaseIterable {
-    case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, zstd, delta
+    case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, parity, zstd, delta
     case segment, control, manifest, history, label, facts, logobject
     case xml, json, location, sftp, cloud
 
@@ -48,6 +48,9 @@ enum FuzzTarget: String, CaseIterable {
             precondition(again == list, "a list does not survive its own encoding")
         case .snapshot: _ = try? Snapshot(bytes, object: "snapshot")
         case .config: _ = try? RepositoryConfig.decodeBody(bytes, object: "config")
+        case .parity:
+            guard let group = try? ParityGroup(bytes, object: "group") else { return }
+            precondition((try? ParityGroup(group.encoded(), object: "group")) == group, "a group does not survive its own encoding")
         case .key: _ = try? WrappedKey(bytes, object: "key")
         case .machinekey: _ = try? MachineKeyFile(parsing: bytes)
         case .record: _ = try? RecordFields(bytes, object: "record")

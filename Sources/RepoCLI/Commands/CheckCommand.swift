@@ -2,6 +2,7 @@ import ArgumentParser
 import Ingest
 import RepoBase
 import Repository
+import Storage
 import WALArchive
 
 struct CheckCommand: RepoSubcommand {
@@ -63,6 +64,7 @@ struct CheckCommand: RepoSubcommand {
             if report.errors.contains(where: { $0.kind == .log && $0.problem.hasPrefix("it is missing") == false }) {
                 context.note("'repo repair wal' moves damaged files of the log aside, so that they can be pushed again.")
             }
+            for line in Self.parity(of: report) { context.note(line) }
             if !report.unindexedPacks.isEmpty {
                 context.note("\(report.unindexedPacks.count) packs are not in the index: \(Self.origin(of: report))")
             }
@@ -75,6 +77,23 @@ struct CheckCommand: RepoSubcommand {
             }
         }
         return report.isClean ? ExitStatus.done : RepoError.Code.damaged.exitStatus
+    }
+
+    /// What parity can do, and what is to be done about damage to parity itself.
+    private static func parity(of report: CheckReport) -> [String] {
+        guard let parity = report.parity else { return [] }
+        var lines: [String] = []
+        let packs = parity.healable.count { $0.hasPrefix(PackObject.prefix) }
+        if !parity.beyond.isEmpty {
+            lines.append("parity can make \(packs) of \(packs + parity.beyond.count) damaged packs whole; the damage exceeds what it protects against:")
+            lines += parity.beyond.sorted { $0.key < $1.key }.prefix(8).map { "  \($0.key): \($0.value)" }
+            lines.append("'repo repair packs' heals what it can and salvages what reads of the rest.")
+        } else if packs > 0 {
+            lines.append("parity can make \(packs == 1 ? "the damaged pack" : "all \(packs) damaged packs") whole: run 'repo repair packs'.")
+        }
+        if packs < parity.healable.count { lines.append("damaged snapshots have a second copy: run 'repo repair snapshots'.") }
+        if !parity.damages.isEmpty { lines.append("damaged parity is made anew by 'repo parity update --read-data', once the packs are whole.") }
+        return lines
     }
 
     /// What packs without an index are, as far as one can tell.
@@ -118,8 +137,16 @@ private struct CheckResult: Encodable {
     let errors: [Failure]
     let unindexedPacks: [String]
     let verifiedPacks: UInt64
+    let parity: Parity?
+
+    /// Objects that parity makes whole, and those that are damaged beyond it.
+    struct Parity: Encodable {
+        let healable: [String]
+        let beyond: [String: String]
+    }
 
     init(_ report: CheckReport) {
+        parity = report.parity.map { Parity(healable: $0.healable, beyond: $0.beyond) }
         objects = report.objects
         blobs = report.blobs
         bytesRead = report.bytesRead

@@ -72,6 +72,7 @@ struct PruneArguments: ParsableArguments {
                 "\(repository.store.location) is too full to copy what is needed out of packs with garbage; they stay. Run 'repo prune' again "
                     + "when there is room.")
         }
+        ParityResult.warn(outcome.parity, context)
         let log = try pruning.run(isDryRun: isDryRun, without: gone)
         if context.options.json {
             try context.console.print(JSONOutput.line(PruneResult(outcome, log, isDryRun: isDryRun)))
@@ -113,6 +114,8 @@ private struct PruneResult: Encodable {
     let waitingFor: [String]
     let ranOutOfSpace: Bool?
     let problems: [String]
+    /// Where some is kept.
+    let parity: ParityResult?
     let logObjectsDeleted: Int
     let logSegmentsDeleted: Int
     let logBytesFreed: UInt64
@@ -135,6 +138,7 @@ private struct PruneResult: Encodable {
         waitingFor = outcome.waitingFor.map(\.description)
         ranOutOfSpace = outcome.ranOutOfSpace ? true : nil
         problems = outcome.problems
+        parity = outcome.parity.map { ParityResult($0) }
         dryRun = isDryRun ? true : nil
     }
 

@@ -10,7 +10,7 @@ struct RepairCommand: ParsableCommand {
         discussion: """
             First 'repo check --read-data' names what is damaged. Then, as far as needed and in this order:
               repo repair index       when index segments are damaged or missing
-              repo repair packs       when packs are: what still reads is salvaged
+              repo repair packs       when packs are: parity makes them whole, or what still reads is salvaged
               repo repair snapshots   makes snapshots without what is lost
               repo repair wal         moves damaged files of the log aside, so that they can be pushed again
             """,
@@ -29,6 +29,7 @@ struct RepairIndexCommand: RepoSubcommand {
         let segmentsStored: Int
         let segmentsReplaced: Int
         let damagedPacks: [String]
+        let healedPacks: [String]
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
@@ -39,8 +40,10 @@ struct RepairIndexCommand: RepoSubcommand {
                 JSONOutput.line(
                     Result(
                         packs: repaired.packs, blobs: repaired.blobs, segmentsStored: repaired.segmentsStored,
-                        segmentsReplaced: repaired.segmentsReplaced, damagedPacks: damaged.map(\.object))))
+                        segmentsReplaced: repaired.segmentsReplaced, damagedPacks: damaged.map(\.object),
+                        healedPacks: repaired.healedPacks.map { "\($0)" })))
         } else {
+            for pack in repaired.healedPacks { try context.console.print("made whole from parity: \(PackObject.key(pack))") }
             for damage in damaged { context.warn("\(damage.object): \(damage.problem)") }
             try context.console.print(
                 "the index names \(NumberText.grouped(UInt64(repaired.blobs))) blobs in "
@@ -54,9 +57,11 @@ struct RepairIndexCommand: RepoSubcommand {
 struct RepairPacksCommand: RepoSubcommand {
     static let configuration = CommandConfiguration(
         commandName: "packs",
-        abstract: "Salvage what still reads of damaged packs, and take them out.",
+        abstract: "Make damaged packs whole from parity, or salvage what still reads and take them out.",
         discussion: """
-            Without ids every pack is read. Damaged packs are kept in the repository's folder 'damaged'.
+            Without ids every pack is read. Where there is parity ('repo parity'), damaged and missing packs come back from it byte \
+            for byte, as long as no more is lost than it brings back. Of others what reads goes into new packs. Damaged packs \
+            are kept in the repository's folder 'damaged'.
 
             Example:
               repo repair packs
@@ -71,6 +76,9 @@ struct RepairPacksCommand: RepoSubcommand {
         let salvagedBlobs: Int
         let lostBlobs: Int
         let wholePacks: [String]
+        let healedPacks: [String]
+        /// Why parity did not make a pack whole, by its id.
+        let unhealed: [String: String]
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
@@ -88,12 +96,20 @@ struct RepairPacksCommand: RepoSubcommand {
                 JSONOutput.line(
                     Result(
                         packs: repaired.packs.map { "\($0)" }, salvagedBlobs: repaired.salvagedBlobs,
-                        lostBlobs: repaired.lostBlobs, wholePacks: repaired.wholePacks.map { "\($0)" })))
+                        lostBlobs: repaired.lostBlobs, wholePacks: repaired.wholePacks.map { "\($0)" },
+                        healedPacks: repaired.healedPacks.map { "\($0)" },
+                        unhealed: Dictionary(uniqueKeysWithValues: repaired.unhealed.map { ("\($0)", $1) }))))
         } else {
+            for pack in repaired.healedPacks { try context.console.print("made whole from parity: \(PackObject.key(pack))") }
+            if try ParityStatus.exists(in: repository) {
+                for (pack, reason) in repaired.unhealed.sorted(by: { $0.key < $1.key }) {
+                    context.warn("parity does not bring \(PackObject.key(pack)) back: \(reason)")
+                }
+            }
             for pack in repaired.packs { try context.console.print("taken out: \(PackObject.key(pack))") }
             for pack in repaired.wholePacks { try context.console.print("whole: \(PackObject.key(pack))") }
             try context.console.print(
-                "\(repaired.packs.count) damaged packs; \(repaired.salvagedBlobs) blobs salvaged, \(repaired.lostBlobs) lost"
+                "\(repaired.healedPacks.count) packs made whole, \(repaired.packs.count) taken out; \(repaired.salvagedBlobs) blobs salvaged, \(repaired.lostBlobs) lost"
             )
             if repaired.lostBlobs > 0 { context.note("Run 'repo repair snapshots' next.") }
         }
@@ -125,6 +141,8 @@ struct RepairSnapshotsCommand: RepoSubcommand {
         let problems: [String]
         /// Its object does not read and is in `damaged/` now. Absent unless true.
         let setAside: Bool?
+        /// Its object came back from its second copy. Absent unless true.
+        let healed: Bool?
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
@@ -149,7 +167,9 @@ struct RepairSnapshotsCommand: RepoSubcommand {
 
     private func show(_ one: SnapshotRepair.Unreadable, _ context: CommandContext) throws {
         let name = "snapshot \(one.id.short)"
-        if let reason = one.leftBecause {
+        if one.isHealed {
+            try context.console.print("\(name) did not read (\(one.problem)): put back from its second copy")
+        } else if let reason = one.leftBecause {
             context.warn("\(name) does not read (\(one.problem)) and was left: \(reason)")
         } else {
             try context.console.print("\(name) does not read (\(one.problem)): moved to \(PackRepair.damagedPrefix)\(one.id)")
@@ -175,12 +195,12 @@ extension RepairSnapshotsCommand.Row {
     fileprivate init(_ one: SnapshotRepair.Repaired) {
         self.init(
             old: "\(one.old)", new: one.new.map { "\($0)" }, lostEntries: one.problemCount,
-            problems: one.problems.map { "\(RawPath.describe($0.path)): \(TextDisplay.oneLine($0.message))" }, setAside: nil)
+            problems: one.problems.map { "\(RawPath.describe($0.path)): \(TextDisplay.oneLine($0.message))" }, setAside: nil, healed: nil)
     }
 
     fileprivate init(_ one: SnapshotRepair.Unreadable) {
         self.init(
             old: "\(one.id)", new: nil, lostEntries: 0, problems: [one.problem] + (one.leftBecause.map { [$0] } ?? []),
-            setAside: one.leftBecause == nil ? true : nil)
+            setAside: one.leftBecause == nil && !one.isHealed ? true : nil, healed: one.isHealed ? true : nil)
     }
 }

@@ -32,6 +32,7 @@ struct SnapshotRun {
         let outcome = try watched(description, size, source)
         for problem in outcome.problems { context.warn(problem.message) }
         try verification?.run()
+        if !arguments.isDryRun { keepParity(outcome) }
         let size = try repository.store.stat(SnapshotObject.key(outcome.id))?.size ?? 0
         let result = SnapshotResult(outcome, objectSize: size, isDryRun: arguments.isDryRun)
         if context.options.json {
@@ -46,6 +47,21 @@ struct SnapshotRun {
 }
 
 extension SnapshotRun {
+    /// The snapshot is there whatever becomes of parity.
+    private func keepParity(_ outcome: SourceOutcome) {
+        guard repository.keys.config.parity != nil else { return }
+        do {
+            if outcome.snapshot.statistics.bytesStored == 0 {
+                try ParityUpkeep(repository).cover(outcome.id)
+            } else {
+                ParityResult.warn(try ParityUpkeep(repository).run(), context)
+            }
+        } catch {
+            let reason = (error as? RepoError)?.message ?? "\(error)"
+            context.warn("the snapshot is stored, and parity does not cover it yet: \(reason). 'repo parity update' makes up for it.")
+        }
+    }
+
     /// Runs the source, showing how far it is, until a signal ends it.
     private func watched(
         _ description: SourceDescription, _ size: UInt64?, _ source: Source

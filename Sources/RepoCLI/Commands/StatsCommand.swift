@@ -48,6 +48,7 @@ struct StatsCommand: RepoSubcommand {
         if statistics.logObjects > 0 {
             lines.append(["log", "\(NumberText.grouped(UInt64(statistics.logObjects))) objects, \(ByteCount.describe(statistics.logBytes))"])
         }
+        if statistics.parityBytes > 0 { lines.append(["parity", ByteCount.describe(statistics.parityBytes)]) }
         if let forecast { lines.append(["room", Self.describe(forecast)]) }
         for line in lines { try context.console.print(columns.line(line)) }
         if !statistics.sources.isEmpty {
@@ -119,6 +120,7 @@ private struct StatsResult: Encodable {
     let fullAt: String?
     let logObjects: Int
     let logBytes: UInt64
+    let parityBytes: UInt64
     let sources: [Share]
     let snapshots: [Share]?
 
@@ -137,6 +139,7 @@ private struct StatsResult: Encodable {
         indexedBlobs = statistics.indexedBlobs
         logObjects = statistics.logObjects
         logBytes = statistics.logBytes
+        parityBytes = statistics.parityBytes
         sources = statistics.sources.map {
             Share(
                 source: $0.source, snapshotId: nil, snapshots: $0.snapshots, logicalBytes: $0.logicalBytes,

@@ -21,7 +21,7 @@ struct RepoCommand: ParsableCommand {
             InitCommand.self, SnapshotCommand.self, SnapshotsCommand.self, LsCommand.self, CatCommand.self,
             DiffCommand.self,
             FindCommand.self, RestoreCommand.self, CheckCommand.self, ForgetCommand.self, PruneCommand.self,
-            HoldCommand.self, StatsCommand.self, WALCommand.self, DrillCommand.self, RepairCommand.self, KeyCommand.self,
+            HoldCommand.self, StatsCommand.self, WALCommand.self, DrillCommand.self, RepairCommand.self, ParityCommand.self, KeyCommand.self,
             StorageCommand.self, CopyCommand.self,
             ManualCommand.self,
         ])

@@ -17,6 +17,9 @@ public struct CheckReport: Sendable {
     /// Packs of writers that this full key now vouches for.
     public var endorsedPacks: UInt64 = 0
 
+    /// What parity can do about the errors; nil where there is none.
+    public var parity: ParityReport?
+
     public init() {}
 
     /// Takes over what another check found, of another part of the repository.
@@ -36,7 +39,7 @@ public struct CheckReport: Sendable {
 /// One damaged or missing object, and whom it hurts.
 public struct Damage: Hashable, Sendable {
     public enum Kind: String, Hashable, Sendable, CaseIterable {
-        case config, key, pack, index, blob, snapshot, hold, journal, report, collection, writer, log
+        case config, key, pack, index, blob, snapshot, hold, journal, report, collection, writer, log, parity
     }
 
     /// The key on the store, or `blob <id>`.

@@ -89,7 +89,15 @@ public struct RepositoryCheck {
             }
         }
         report.errors += try packErrors(numbering, presence, findings, structure, snapshots)
-        if case .all = options.data, isWhole { report.errors += try strayErrors(presence.unindexed, &report) }
+        var readsAll = false
+        if case .all = options.data { readsAll = true }
+        if readsAll, isWhole { report.errors += try strayErrors(presence.unindexed, &report) }
+        if let parity = try ParityCheck(repository, threads: options.threads).run(readsData: readsAll && isWhole, errors: report.errors) {
+            report.objects += parity.objects
+            report.bytesRead += parity.bytesRead
+            report.errors += parity.damages
+            report.parity = parity
+        }
         return report
     }
 

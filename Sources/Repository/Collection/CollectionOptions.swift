@@ -42,6 +42,8 @@ public struct CollectionOutcome: Hashable, Sendable {
     public var condemned: [CondemnedPack] = []
     /// The store was too full to copy what is needed out of packs with garbage; those stay until there is room.
     public var ranOutOfSpace = false
+    /// What became of parity, where some is kept.
+    public var parity: ParityOutcome?
     /// What kept a pack from being collected; the rest was.
     public var problems: [String] = []
 

@@ -62,7 +62,11 @@ extension CollectionRun {
         }
         swept.formUnion(due.flatMap(\.packs))
         try registration?.checkFence()
-        if !due.isEmpty { try recordDeletion(due) }
+        if !due.isEmpty {
+            try recordDeletion(due)
+            try keepParity(leaving: Set(due.flatMap(\.packs)))
+            try registration?.checkFence()
+        }
         collector.begin(.indexing)
         let maintenance = IndexMaintenance(repository)
         let index = try repository.reloadIndex()

@@ -47,7 +47,22 @@ final class CollectionRun {
             try goThrough()
             if outcome.packsDeleted == deleted { break }
         }
+        // Where nothing was deleted, packs may have come all the same.
+        if outcome.parity == nil { try keepParity(leaving: []) }
         return outcome
+    }
+
+    /// Covers what stays, before packs go: until the new groups are there the old ones need them.
+    func keepParity(leaving: Set<ObjectID>) throws {
+        guard repository.keys.config.parity != nil else { return }
+        collector.begin(.protecting)
+        do {
+            outcome.parity = try ParityUpkeep(repository).run(leaving: leaving)
+        } catch let error as RepoError where error.code == .storeFull {
+            // Packs go all the same, or there would never be room.
+            outcome.parity = ParityOutcome()
+            outcome.problems.append("there is no room for the parity of what stays: \(error.message). Run 'repo parity update' when there is")
+        }
     }
 
     private func goThrough() throws {

@@ -53,6 +53,7 @@ public enum CollectionStage: String, Hashable, Sendable {
     case marking = "finding what snapshots need"
     case copying = "copying what is needed out of packs with too much garbage"
     case condemning = "condemning packs"
+    case protecting = "making the parity of what stays"
     case sweeping = "deleting packs"
     case indexing = "putting the index together"
 }

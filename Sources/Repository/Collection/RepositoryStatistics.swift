@@ -47,6 +47,8 @@ public struct RepositoryStatistics: Sendable {
     public private(set) var packs = 0
     public private(set) var packBytes: UInt64 = 0
     public private(set) var indexBytes: UInt64 = 0
+    /// What guards against damage (docs/adr/0036-parity.md).
+    public private(set) var parityBytes: UInt64 = 0
     /// Objects of PostgreSQL's log, and their bytes.
     public private(set) var logObjects = 0
     public private(set) var logBytes: UInt64 = 0
@@ -75,6 +77,8 @@ public struct RepositoryStatistics: Sendable {
                 packBytes += object.size
             } else if object.key.description.hasPrefix(IndexLoader.prefix) {
                 indexBytes += object.size
+            } else if object.key.description.hasPrefix(ParityObject.prefix) {
+                parityBytes += object.size
             } else if object.key.description.hasPrefix("wal/") {
                 logObjects += 1
                 logBytes += object.size

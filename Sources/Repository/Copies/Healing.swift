@@ -63,9 +63,8 @@ public final class Healing {
     private func healIndex(_ damages: [Damage], isLacking: Bool, _ outcome: inout Outcome) throws {
         let damaged = damages.filter { $0.kind == .index }
         guard !damaged.isEmpty || isLacking else { return }
-        let objects = ObjectHealing(repository, twin: copy)
         for damage in damaged {
-            if let key = StoreKey(checking: damage.object) { try objects.keepDamaged(key) }
+            if let key = StoreKey(checking: damage.object) { try DamagedObjects.keep(key, in: repository.store) }
         }
         _ = try IndexRepair(repository).run()
         outcome.healed += damaged.map(\.object)

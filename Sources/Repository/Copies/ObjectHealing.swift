@@ -12,26 +12,10 @@ struct ObjectHealing {
     /// False where the twin does not have it, or has it no better, or where objects of this kind are each repository's own.
     func heal(_ damage: Damage) throws -> Bool {
         guard let key = StoreKey(checking: damage.object), let good = try good(key, damage.kind) else { return false }
-        try keepDamaged(key)
+        try DamagedObjects.keep(key, in: repository.store)
         // In one step: the name is never without an object.
         try repository.store.put(key, good, .replace)
         return true
-    }
-
-    /// Moves nothing: a copy of what is there, under a name of its own, created once.
-    func keepDamaged(_ key: StoreKey) throws {
-        let bytes: [UInt8]
-        do {
-            bytes = try repository.store.get(key, atMost: Int.max - 1)
-        } catch let error as RepoError where error.code == .notFound {
-            return
-        }
-        let name = StoreKey("\(PackRepair.damagedPrefix)\(key).\("\(ObjectHasher.hash(bytes))".prefix(16))")
-        do {
-            try repository.store.put(name, bytes, .create)
-        } catch let error as RepoError where error.code == .conflict {
-            return
-        }
     }
 
     /// The twin's bytes, if they are what the name says.
@@ -65,7 +49,7 @@ struct ObjectHealing {
             return repository.keys.config.keys.contains {
                 WrappedKey.storeKey($0.id) == key && $0.state == .active && $0.kind == wrapped.kind && $0.role == wrapped.role
             }
-        case .index, .blob, .collection, .writer, .log: return false
+        case .index, .blob, .collection, .writer, .log, .parity: return false
         }
     }
 }

@@ -134,6 +134,17 @@ extension KeyRing {
         try Journal.append(to: store, by: self, stamp, action: "key passwd", subjects: [keyID.description])
     }
 
+    /// Says how much parity is kept: so many bytes for 10,000 of packs; nil for none (format.md, 13). One generation of config.
+    ///
+    /// Throws `.refused` for a writer key.
+    public mutating func setParity(_ parity: UInt64?, in store: any Store, stamp: JournalStamp = .now()) throws {
+        let authorityKey = try requireFull("change how much parity is kept")
+        try change(store, authorityKey) { config, _ in config.parity = parity }
+        try Journal.append(
+            to: store, by: self, stamp, action: parity == nil ? "parity off" : "parity set", subjects: [],
+            details: parity.map { ["\($0) bytes for 10,000 of packs"] } ?? [])
+    }
+
     /// One generation of config, from the latest one and the secrets of its epochs, and this key ring as of
     /// it.
     private mutating func change(

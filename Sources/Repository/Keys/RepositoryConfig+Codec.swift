@@ -44,6 +44,7 @@ extension RepositoryConfig {
         for profile in profiles { writer.field(6) { profile.encode(into: &$0) } }
         for key in keys { writer.field(7) { key.encode(into: &$0) } }
         for epoch in epochs { writer.field(8) { epoch.encode(into: &$0) } }
+        if let parity { writer.field(16) { $0.varint(parity) } }
         for field in unknownFields { writer.field(field.tag) { $0.raw(field.bytes) } }
         return writer.bytes
     }
@@ -101,6 +102,7 @@ extension RepositoryConfig {
         var profiles: [ChunkerProfile] = []
         var keys: [KeyEntry] = []
         var epochs: [EpochEntry] = []
+        var parity: UInt64?
         var unknown: [UnknownField] = []
         try reader.fields { (tag, field) throws(RepoError) -> Bool in
             switch tag {
@@ -112,7 +114,8 @@ extension RepositoryConfig {
             case 6: profiles.append(try ChunkerProfile(from: &field))
             case 7: keys.append(try KeyEntry(from: &field))
             case 8: epochs.append(try EpochEntry(from: &field))
-            case 16...: unknown.append(UnknownField(tag: tag, bytes: Array(try field.raw(field.remaining))))
+            case 16: parity = try field.varint()
+            case 17...: unknown.append(UnknownField(tag: tag, bytes: Array(try field.raw(field.remaining))))
             default: return false
             }
             return true
@@ -126,7 +129,7 @@ extension RepositoryConfig {
         guard Set(keys.map(\.id)).count == keys.count else { throw .damaged(object, "it lists a key twice") }
         return RepositoryConfig(
             repositoryID: repositoryID, created: created, generation: generation, previous: previous,
-            authority: authority, profiles: profiles, keys: keys, epochs: epochs, unknownFields: unknown)
+            authority: authority, profiles: profiles, keys: keys, epochs: epochs, parity: parity, unknownFields: unknown)
     }
 }
 

@@ -19,6 +19,8 @@ public struct RepositoryConfig: Hashable, Sendable {
     public var keys: [KeyEntry]
     /// Ascending by number, never empty.
     public var epochs: [EpochEntry]
+    /// Bytes of parity for 10,000 of packs; nil where none is kept (format.md, 13).
+    public var parity: UInt64?
     /// Fields of later versions that may be ignored, but not dropped when config is written again.
     var unknownFields: [UnknownField] = []
 

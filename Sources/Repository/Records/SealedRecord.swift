@@ -13,6 +13,7 @@ public struct SealedRecord: Hashable, Sendable {
         case hold
         case writer
         case collection
+        case parity
 
         var magic: [UInt8] {
             switch self {
@@ -20,6 +21,7 @@ public struct SealedRecord: Hashable, Sendable {
             case .hold: Array("repohold".utf8)
             case .writer: Array("repowrit".utf8)
             case .collection: Array("repogarb".utf8)
+            case .parity: Array("repopari".utf8)
             }
         }
 
@@ -29,6 +31,7 @@ public struct SealedRecord: Hashable, Sendable {
             case .hold: Array("repo hold v1\0".utf8)
             case .writer: Array("repo writer v1\0".utf8)
             case .collection: Array("repo collection v1\0".utf8)
+            case .parity: Array("repo parity v1\0".utf8)
             }
         }
     }
@@ -49,6 +52,11 @@ public struct SealedRecord: Hashable, Sendable {
     public static func encode(
         _ kind: Kind, _ fields: RecordFields, epoch: EpochKeys, signer: SigningKey
     ) -> [UInt8] {
+        seal(kind, fields.encoded(), epoch: epoch, signer: signer)
+    }
+
+    /// Any body in the frame of a record.
+    static func seal(_ kind: Kind, _ body: [UInt8], epoch: EpochKeys, signer: SigningKey) -> [UInt8] {
         let nonce = SealingNonce.random()
         var writer = ByteWriter()
         writer.raw(kind.magic)
@@ -58,7 +66,7 @@ public struct SealedRecord: Hashable, Sendable {
         writer.raw(signer.id.bytes)
         let header = writer.bytes
         let cipher = AuthenticatedCipher(key: epoch.indexKey.bytes)
-        let sealed = cipher.seal(nonce: nonce, associated: header, fields.encoded())
+        let sealed = cipher.seal(nonce: nonce, associated: header, body)
         writer.raw(signer.sign(signedMessage(kind, sealed: sealed, header: header)))
         writer.raw(sealed)
         return writer.bytes
@@ -75,6 +83,14 @@ public struct SealedRecord: Hashable, Sendable {
     public static func decode(
         _ kind: Kind, _ bytes: [UInt8], object: String, keyRing: KeyRing
     ) throws(RepoError) -> SealedRecord {
+        let (signer, epoch, body) = try open(kind, bytes, object: object, keyRing: keyRing)
+        return SealedRecord(signer: signer, epoch: epoch, fields: try RecordFields(body, object: object))
+    }
+
+    /// Verifies and opens the frame of a record, whatever its body is.
+    static func open(
+        _ kind: Kind, _ bytes: [UInt8], object: String, keyRing: KeyRing
+    ) throws(RepoError) -> (signer: KeyID, epoch: UInt32, body: [UInt8]) {
         var reader = ByteReader(bytes, object: object)
         guard try reader.raw(8).elementsEqual(kind.magic) else {
             throw reader.fail("it does not begin as its kind of record")
@@ -96,7 +112,7 @@ public struct SealedRecord: Hashable, Sendable {
         guard let body = cipher.open(nonce: nonce, associated: header, sealed) else {
             throw .damaged(object, "it does not open with the keys of epoch \(epoch)")
         }
-        return SealedRecord(signer: signer, epoch: epoch, fields: try RecordFields(body, object: object))
+        return (signer, epoch, body)
     }
 
     private static func signedMessage(_ kind: Kind, sealed: [UInt8], header: [UInt8]) -> [UInt8] {

@@ -13,6 +13,8 @@ public struct IndexRepair {
         public var segmentsReplaced = 0
         /// Packs whose directory does not read: what is in them is not in the new index.
         public var damagedPacks: [Damage] = []
+        /// Packs that were missing, or whose directory did not read, and that came back from parity first.
+        public var healedPacks: [ObjectID] = []
     }
 
     /// Blobs of a segment, at most, where it comes of several packs.
@@ -37,6 +39,7 @@ public struct IndexRepair {
         repository.acceptPartialIndex()
         let registration = try WriterRegistration.begin(repository)
         defer { registration.end() }
+        let healed = try healFromParity()
         let old = try repository.reloadIndex()
         let replaced = try repository.store.list(IndexLoader.prefix).compactMap {
             ObjectID($0.key.description.dropFirst(IndexLoader.prefix.count))
@@ -48,6 +51,7 @@ public struct IndexRepair {
         packs.sort { $0.id < $1.id }
 
         var result = Result()
+        result.healedPacks = healed
         let verified = verifiedPacks(old)
         var waiting: [(pack: PackRecord, blobs: [BlobRecord])] = []
         var waitingBlobs = 0
@@ -87,8 +91,26 @@ public struct IndexRepair {
             to: repository.store, by: repository.keys, stamp, action: "repair index",
             subjects: replaced.map { "\($0)" },
             details: ["\(result.packs) packs, \(result.blobs) blobs"]
-                + result.damagedPacks.map { "left out \($0.object)" })
+                + result.healedPacks.map { "from parity: \(PackObject.key($0))" } + result.damagedPacks.map { "left out \($0.object)" })
         return result
+    }
+
+    /// A pack whose directory does not read would be in no index, and nobody would miss it; so would one that is gone. Parity knows both.
+    private func healFromParity() throws -> [ObjectID] {
+        let catalog = try ParityCatalog(repository)
+        guard !catalog.entries.isEmpty else { return [] }
+        let sizes = try GroupSurvey(repository, threads: threads).sizes
+        let condemned = try repository.reloadIndex().condemned
+        let members = catalog.entries.flatMap { $0.group.members.map { (id: $0.id, size: $0.size) } }
+        let present = Set(members.filter { sizes[$0.id] == $0.size }.map(\.id)).sorted()
+        var lost = Set(members.filter { sizes[$0.id] != $0.size && !condemned.contains($0.id) }.map(\.id))
+        for start in stride(from: 0, to: present.count, by: Self.packsAtOnce) {
+            let some = present[start..<min(start + Self.packsAtOnce, present.count)].map { (id: $0, size: sizes[$0]!) }
+            for (pack, outcome) in try read(some) {
+                if case .failure(let error) = outcome, error.code == .damaged { lost.insert(pack.id) }
+            }
+        }
+        return lost.isEmpty ? [] : try ParityHealing(repository, threads: threads).run(lost).healed.sorted()
     }
 
     private static let packsAtOnce = 256

@@ -2,7 +2,7 @@ import BlobEngine
 public import RepoBase
 import Storage
 
-/// Salvages what still reads of damaged packs into new ones, and takes the damaged ones out of the repository.
+/// Makes damaged packs whole again from parity, where there is enough of it; salvages what still reads of damaged packs into new ones, and takes the damaged ones out of the repository.
 ///
 /// Order: new packs, their index, the index without the damaged packs, then the damaged object's move to `damaged/`, where it stays
 /// for whoever wants to look at it. A crash in between leaves blobs twice, never not at all.
@@ -12,6 +12,10 @@ public struct PackRepair {
         public var packs: [ObjectID] = []
         public var salvagedBlobs = 0
         public var lostBlobs = 0
+        /// Packs that came back from parity as they were.
+        public var healedPacks: [ObjectID] = []
+        /// Why the others did not, where there is parity.
+        public var unhealed: [ObjectID: String] = [:]
         /// Packs that were named by the caller and are whole.
         public var wholePacks: [ObjectID] = []
     }
@@ -40,7 +44,7 @@ public struct PackRepair {
         let findings = try DataCheck(
             repository, numbering, packs: wanted, threads: threads, progress: progress
         ).run()
-        let damaged = Set(
+        var damaged = Set(
             wanted.filter { number in
                 findings.packProblems[number] != nil || findings.missingPacks.contains(number)
             }
@@ -49,11 +53,15 @@ public struct PackRepair {
         result.wholePacks =
             ids == nil ? [] : wanted.filter { !damaged.contains($0) }.map { numbering.packs[Int($0)].id }
         guard !damaged.isEmpty else { return result }
+        let (healed, mended) = try heal(damaged, numbering, stamp, &result)
+        damaged.subtract(healed)
+        guard !damaged.isEmpty else { return result }
 
-        try salvage(damaged.subtracting(findings.missingPacks), numbering, &result)
+        let missing = findings.missingPacks.subtracting(mended)
+        try salvage(damaged.subtracting(missing), numbering, &result)
         let gone = Set(damaged.map { numbering.packs[Int($0)].id })
         result.packs = gone.sorted()
-        result.lostBlobs += rows(of: findings.missingPacks, numbering)
+        result.lostBlobs += rows(of: missing.intersection(damaged), numbering)
         try registration.checkFence()
         _ = try IndexMaintenance(repository).rewrite(try repository.index(), without: gone)
         let named = Set(try repository.reloadIndex().tables.flatMap { $0.packs.map(\.id) })
@@ -63,6 +71,22 @@ public struct PackRepair {
             subjects: result.packs.map { "\($0)" },
             details: ["\(result.salvagedBlobs) blobs salvaged, \(result.lostBlobs) lost"])
         return result
+    }
+
+    /// Returns those that parity has made whole, and those of which it brought some blocks back.
+    private func heal(
+        _ damaged: Set<UInt32>, _ numbering: PackNumbering, _ stamp: JournalStamp, _ result: inout Result
+    ) throws -> (healed: Set<UInt32>, mended: Set<UInt32>) {
+        let ids = Set(damaged.map { numbering.packs[Int($0)].id })
+        let healing = try ParityHealing(repository, threads: threads).run(ids)
+        result.healedPacks = healing.healed.sorted()
+        result.unhealed = healing.failed
+        let mended = Set(healing.mended.compactMap { numbering.numbers[$0] })
+        guard !healing.healed.isEmpty else { return ([], mended) }
+        try Journal.append(
+            to: repository.store, by: repository.keys, stamp, action: "repair packs: heal", subjects: result.healedPacks.map { "\($0)" },
+            details: ["from parity"])
+        return (Set(healing.healed.compactMap { numbering.numbers[$0] }), mended)
     }
 
     /// The pack that an id, its first digits (4 or more), or a key like `packs/ab/ab…` names, among those of the index. Throws `.usage` for what

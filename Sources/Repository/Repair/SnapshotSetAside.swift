@@ -7,8 +7,10 @@ extension SnapshotRepair {
     public struct Unreadable: Sendable {
         public let id: ObjectID
         public let problem: String
-        /// Why it was left where it is; nil when it was moved to `damaged/`.
+        /// Why it was left where it is; nil when it was moved to `damaged/`, or came back.
         public let leftBecause: String?
+        /// It came back as it was, from the second copy that is kept beside parity.
+        public var isHealed = false
     }
 
     /// Takes snapshots out whose objects do not read, since they stand in the way of `forget` and `prune`: they are kept as they were found,
@@ -30,6 +32,12 @@ extension SnapshotRepair {
                 _ = try catalog.read(id)
             } catch let error as RepoError where error.code == .damaged {
                 let problem = error.reason(about: "\(SnapshotObject.key(id))")
+                if try heal(id, stamp) {
+                    var one = Unreadable(id: id, problem: problem, leftBecause: nil)
+                    one.isHealed = true
+                    found.append(one)
+                    continue
+                }
                 let reason = try obstacle(id, isNamed: ids != nil, isHeld: names.held.contains(id))
                 if reason == nil { try setAside(id, problem, stamp) }
                 found.append(Unreadable(id: id, problem: problem, leftBecause: reason))
@@ -38,6 +46,18 @@ extension SnapshotRepair {
             }
         }
         return found
+    }
+
+    /// Nothing for one that is as it was written: its copy would read no better.
+    private func heal(_ id: ObjectID, _ stamp: JournalStamp) throws -> Bool {
+        let key = SnapshotObject.key(id)
+        let bytes = try? repository.store.get(key, atMost: SnapshotObject.maximumSize)
+        if let bytes, ObjectHasher.hash(bytes) == id { return false }
+        guard try SnapshotCopies(repository).heal(id) else { return false }
+        try Journal.append(
+            to: repository.store, by: repository.keys, stamp, action: "repair snapshots: heal", subjects: ["\(id)"],
+            details: ["from \(ParityObject.snapshotCopy(id))"])
+        return true
     }
 
     private func obstacle(_ id: ObjectID, isNamed: Bool, isHeld: Bool) throws -> String? {

@@ -9,7 +9,7 @@ import Testing
 @Suite struct SimulatedStoreTests {
     /// Runs `bodies` as processes of their own, each with the store.
     private func run(
-        seed: UInt64 = 1, _ plan: @escaping (SimulatedProcess, SimulatedOperation) -> SimulatedFault? = { _, _ in nil },
+        seed: UInt64 = 1, plan: @escaping (SimulatedProcess, SimulatedOperation) -> SimulatedFault? = { _, _ in nil },
         _ bodies: [@Sendable (SimulatedStore) throws -> Void]
     ) -> (simulation: Simulation, place: SimulatedPlace, errors: [String]) {
         let simulation = Simulation(seed: seed, switchChance: 1)
@@ -79,7 +79,7 @@ import Testing
 
     @Test func aDeadProcessDoesNothingMoreAndOthersGoOn() {
         let (simulation, place, errors) = run(
-            { process, operation in process.title == "0" && operation.name == "b" ? .dieAfter : nil },
+            plan: { process, operation in process.title == "0" && operation.name == "b" ? .dieAfter : nil },
             [
                 { store in
                     try store.put(StoreKey("a"), [1], .create)
@@ -96,7 +96,7 @@ import Testing
     @Test(arguments: [SimulatedFault.dieTorn, .dieLate(60), .failLate(60), .failAfter, .failBefore, .repeated])
     func aPutThatGoesWrongIsThereWholeOrNotAtAll(fault: SimulatedFault) throws {
         let (_, place, _) = run(
-            { _, operation in operation.name == "a" && operation.isChange ? fault : nil },
+            plan: { _, operation in operation.name == "a" && operation.isChange ? fault : nil },
             [{ store in try store.put(StoreKey("a"), [1, 2, 3], .create) }])
         switch fault {
         case .dieTorn, .failBefore: #expect(place.keys.isEmpty)

@@ -36,7 +36,11 @@ extension RepositoryWorld {
             guard simulation.violations.isEmpty else { return }
             try dropUnfinishedRoots(name, actor)
             try collect(name, actor, host)
-            try verify(name, actor, "after the last collection")
+            let names = Set(try SnapshotCatalog(actor.open(name)).names().ids)
+            for id in site(name).ledger.snapshots.keys.sorted() where !names.contains(id) {
+                simulation.violate("snapshot \(id.short) of \(name), which was reported as done, is gone after the last collection")
+            }
+            // What it needs is named by its content, so that what reads is what was there before.
             var options = RepositoryCheck.Options()
             options.data = .all
             judge(try RepositoryCheck(actor.open(name), options: options).run(), of: name, "the last check", strictly: true)
@@ -121,8 +125,8 @@ extension RepositoryWorld {
             SimulationScheduler.current.sleep(.seconds(8 * Self.day))
             let outcome = try Collector(actor.open(name), options: options).run()
             let isClean = place.keys("gc/").isEmpty && place.keys("writers/").isEmpty
-            if outcome.packsCondemned == 0, outcome.packsDeleted == 0, isClean { break }
-            if round == Self.collectionLimit { simulation.violate("\(Self.collectionLimit) collections of \(name) were not enough") }
+            if outcome.packsCondemned == 0, outcome.packsDeleted == 0, outcome.blobsDead == 0, isClean { break }
+            if round == Self.collectionLimit { simulation.violate("\(Self.collectionLimit) collections of \(name) were not enough: \(outcome.packsCondemned) packs condemned, \(outcome.blobsDead) dead blobs") }
         }
         for prefix in ["gc/", "writers/"] {
             let left = place.keys(prefix)
@@ -134,11 +138,6 @@ extension RepositoryWorld {
         let stored = Set(place.keys("packs/").map(\.description))
         if indexed != stored {
             simulation.violate("\(name): \(stored.subtracting(indexed).count) packs are in no index, \(indexed.subtracting(stored).count) are named and not there")
-        }
-        options.isDryRun = true
-        let rest = try Collector(actor.open(name), options: options).run()
-        if rest.blobsDead > 0 || !rest.condemned.isEmpty {
-            simulation.violate("\(name): \(rest.blobsDead) dead blobs in \(rest.condemned.count) packs are never collected")
         }
     }
 

@@ -11,6 +11,9 @@ package final class SimulatedSite: @unchecked Sendable {
     package let place: SimulatedPlace
     package var ledger = Ledger()
     let key: [UInt8]
+    /// What opened it first.
+    var keys: KeyRing?
+    var writerKeys: KeyRing?
 
     init(_ place: SimulatedPlace, key: [UInt8]) { (self.place, self.key) = (place, key) }
 }
@@ -42,6 +45,7 @@ package final class RepositoryWorld: @unchecked Sendable {
         writerKey = template.writerKey
         contents = SeededNumbers(seed: seed ^ 0x5151_5151)
         for (name, ledger) in stage.ledgers { sites[name]?.ledger = ledger }
+        for (name, keys) in stage.keys { sites[name]?.keys = keys }
     }
 
     deinit { for folder in folders { TemporaryFolder.remove(folder) } }
@@ -56,7 +60,11 @@ package final class RepositoryWorld: @unchecked Sendable {
 
     /// What a source holds after its next changes, as a snapshot that is about to be taken; its number stands in it as its time.
     func begin(source: Int, by process: SimulatedProcess) -> (number: Int64, files: MemoryFiles) {
-        let files = SimulatedContent.changed(current[source] ?? [:], &contents)
+        // Now and then a source is again what it, or another, was before: what nobody needs any more is needed again.
+        let isBack = !attempts.isEmpty && Int.random(in: 0..<5, using: &contents) < 2
+        let before = isBack ? attempts[Int64.random(in: 1...Int64(attempts.count), using: &contents)]?.files : current[source]
+        let isSame = isBack && Bool.random(using: &contents)
+        let files = isSame ? before ?? [:] : SimulatedContent.changed(before ?? [:], &contents)
         current[source] = files
         let number = Int64(attempts.count + 1)
         attempts[number] = Attempt(files: files, source: "source \(source)", process: process)

@@ -15,6 +15,8 @@ package struct SimulatedActor: Sendable {
     package var isWriter = false
     /// It tries again what did not reach the store.
     package var isRetrying = false
+    /// It opens its key anew in each run; else it keeps what somebody found, as a machine does for a day.
+    package var opensAnew = false
     /// Stands before what its processes are called.
     package var label = ""
     /// It keeps copies of small objects, as for a remote store.
@@ -81,11 +83,22 @@ package struct SimulatedActor: Sendable {
     func open(_ name: SimulatedAction.Site) throws -> OpenRepository {
         let site = world.site(name)
         let store = store(site)
-        let keys = try KeyRing.open(store, .machineKey(world.storeKey(site, isWriter: isWriter && name == .primary)))
+        let keys = try keys(name, store)
         let cache = "\(host.cacheDirectory)/\(name)"
         return try OpenRepository(
             store: store, keys: keys, cacheDirectory: cache, objects: keepsCopies ? ObjectCache(folder: "\(cache)/objects") : nil,
             isRemote: keepsCopies)
+    }
+
+    /// Opened anew, as the first run of a host does it, or as this machine remembers them.
+    private func keys(_ name: SimulatedAction.Site, _ store: any Store) throws -> KeyRing {
+        let site = world.site(name)
+        let isWriting = isWriter && name == .primary
+        if !opensAnew, let keys = isWriting ? site.writerKeys : site.keys { return keys }
+        let keys = try KeyRing.open(store, .machineKey(world.storeKey(site, isWriter: isWriting)))
+        guard !opensAnew else { return keys }
+        if isWriting { site.writerKeys = keys } else { site.keys = keys }
+        return keys
     }
 
     // MARK: Actions

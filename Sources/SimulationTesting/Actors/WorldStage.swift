@@ -1,4 +1,5 @@
 import RepoBase
+import Repository
 import RepositoryTesting
 
 /// What repositories hold after some work in which nothing went wrong: where histories begin. Made once for each such beginning, and kept.
@@ -7,6 +8,8 @@ package struct WorldStage: Sendable {
     let ledgers: [SimulatedAction.Site: Ledger]
     let attempts: [Int64: Attempt]
     let current: [Int: MemoryFiles]
+    /// What opens them, by host and key.
+    let keys: [SimulatedAction.Site: KeyRing]
     /// Nanoseconds of the simulations' clocks.
     package let end: Int64
 
@@ -25,7 +28,7 @@ package struct WorldStage: Sendable {
     private static func make(_ actions: [SimulatedAction]) throws -> WorldStage {
         let template = try RepositoryTemplate.make()
         let empty = WorldStage(
-            places: [.primary: template.primary, .twin: template.twin, .other: template.other], ledgers: [:], attempts: [:], current: [:],
+            places: [.primary: template.primary, .twin: template.twin, .other: template.other], ledgers: [:], attempts: [:], current: [:], keys: [:],
             end: template.end)
         let simulation = Simulation(seed: 1, switchChance: 1, start: template.end)
         let world = try RepositoryWorld(simulation, empty, seed: 1)
@@ -46,7 +49,7 @@ extension RepositoryWorld {
     /// As it is now.
     var stage: WorldStage {
         WorldStage(
-            places: sites.mapValues { $0.place.copy() }, ledgers: sites.mapValues(\.ledger), attempts: attempts, current: current,
+            places: sites.mapValues { $0.place.copy() }, ledgers: sites.mapValues(\.ledger), attempts: attempts, current: current, keys: sites.compactMapValues(\.keys),
             end: simulation.scheduler.now)
     }
 }

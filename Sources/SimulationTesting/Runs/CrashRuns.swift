@@ -45,6 +45,7 @@ package struct CrashRuns {
                 }
             }
             print("\(points) crashes: \(script.name)")
+            fflush(nil)
         }
         tally.show(SystemClock.elapsed() - start)
         return 0

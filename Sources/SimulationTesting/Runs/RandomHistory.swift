@@ -44,6 +44,7 @@ package struct RandomHistory: Sendable {
             hosts.append(host)
             var actor = SimulatedActor(world, host)
             actor.isRetrying = Int.random(in: 0..<3, using: &numbers) > 0
+            actor.opensAnew = Int.random(in: 0..<3, using: &numbers) == 0
             actor.keepsCopies = Int.random(in: 0..<4, using: &numbers) == 0
             actor.isWriter = number > 1 && !isShared && Int.random(in: 0..<5, using: &numbers) == 0
             let steps = (0..<Int.random(in: 2...4, using: &numbers)).map { _ in

@@ -42,7 +42,10 @@ package struct RandomRuns {
                 Self.report(seed, outcome)
                 return 1
             }
-            if tally.runs % 1000 == 0 { print("\(tally.runs) runs, the last with seed \(seed)") }
+            if tally.runs % 1000 == 0 {
+                print("\(tally.runs) runs, the last with seed \(seed)")
+                fflush(nil)
+            }
         }
         tally.show(SystemClock.elapsed() - start)
         return 0

@@ -79,6 +79,14 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(name: "repo", dependencies: ["RepoCLI"], swiftSettings: strict),
         .target(name: "StorageTesting", dependencies: ["Storage", "StorageRemote", "RepoBase", "CLinux"], swiftSettings: strict),
+        .target(name: "RepositoryTesting", dependencies: ["Repository", "BlobEngine", "RepoBase"], swiftSettings: strict),
+        .target(
+            name: "SimulationTesting",
+            dependencies: [
+                "RepositoryTesting", "StorageTesting", "Repository", "WALArchive", "PostgresFormats", "BlobEngine", "Storage", "RepoBase",
+            ],
+            swiftSettings: strict),
+        .executableTarget(name: "simulation", dependencies: ["SimulationTesting"], path: "Sources/SimulationProgram", swiftSettings: strict),
         .target(name: "PostgresTesting", dependencies: ["RepoBase", "PostgresFormats"], swiftSettings: strict),
 
         .testTarget(name: "RepoBaseTests", dependencies: ["RepoBase"]),
@@ -87,8 +95,9 @@ let package = Package(
         .testTarget(
             name: "StorageRemoteTests", dependencies: ["StorageRemote", "Storage", "StorageTesting", "RepoBase", "CLibcrypto", "CLinux"]),
         .testTarget(name: "RepositoryTests",
-            dependencies: ["Repository", "BlobEngine", "Storage", "StorageTesting", "RepoBase", "Policy"],
+            dependencies: ["Repository", "RepositoryTesting", "BlobEngine", "Storage", "StorageTesting", "RepoBase", "Policy"],
             resources: [.copy("Fixtures")]),
+        .testTarget(name: "SimulationTests", dependencies: ["SimulationTesting", "RepositoryTesting", "Storage", "RepoBase"]),
         .testTarget(
             name: "PostgresFormatsTests", dependencies: ["PostgresFormats", "PostgresTesting", "RepoBase", "CChecksums"]),
         .testTarget(name: "PostgresClientTests", dependencies: ["PostgresClient", "PostgresFormats", "PostgresTesting", "RepoBase"]),

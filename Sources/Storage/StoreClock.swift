@@ -1,4 +1,4 @@
-import Glibc
+import RepoBase
 
 /// Time as stores see it, so that tests decide when it passes.
 public struct StoreClock: Sendable {
@@ -18,20 +18,7 @@ public struct StoreClock: Sendable {
         self.sleep = sleep
     }
 
-    /// CLOCK_REALTIME, CLOCK_MONOTONIC and clock_nanosleep(2).
+    /// This machine's clocks.
     public static let system = StoreClock(
-        now: { Int64(time(nil)) },
-        elapsed: {
-            var reading = timespec()
-            clock_gettime(CLOCK_MONOTONIC, &reading)
-            return .seconds(reading.tv_sec) + .nanoseconds(reading.tv_nsec)
-        },
-        sleep: { duration in
-            let (seconds, attoseconds) = duration.components
-            guard seconds >= 0, attoseconds >= 0 else { return }
-            var left = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
-            withUnsafeMutablePointer(to: &left) { left in
-                while clock_nanosleep(CLOCK_MONOTONIC, 0, left, left) == EINTR {}
-            }
-        })
+        now: { SystemClock.now().seconds }, elapsed: { SystemClock.elapsed() }, sleep: { SystemClock.sleep($0) })
 }

@@ -41,6 +41,24 @@ struct WALObjectTests {
         #expect(try fixture.store.stat(key)?.size == reader.length)
     }
 
+    /// A server that restores remembers for a day what opened the repository.
+    @Test("what was archived after a rotation, with a key that was added since, is read by who opened the repository before")
+    func laterEpoch() throws {
+        let fixture = try ArchiveFixture()
+        let early = try fixture.archive()
+        var keys = fixture.keys
+        _ = try keys.rotate(in: fixture.store)
+        let scrypt = ScryptParameters(log2N: 10, r: 1, p: 1)
+        _ = try keys.addKey(to: fixture.store, .password(Array("second".utf8)), role: .full, label: "s", scrypt: scrypt)
+        let name = ArchiveFixture.segment(5)
+        let file = ArchiveFixture.file(name, seed: 1, count: 100)
+        let late = try fixture.archive(keys: KeyRing.open(fixture.store, .password(Array("second".utf8))))
+        try late.store([file], system: system, segmentSize: .standard)
+        #expect(try early.content(of: .segment(name: name), system: system)?.array == file.content.array)
+        #expect(try early.store([file], system: system, segmentSize: .standard) == .alreadyThere)
+        #expect(try LogRepair(early).run().isEmpty)
+    }
+
     @Test("each segment of a batch comes back, and is found by its own name")
     func batch() throws {
         let fixture = try ArchiveFixture()

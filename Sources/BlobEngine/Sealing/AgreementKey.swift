@@ -5,6 +5,7 @@ public struct AgreementKey: Sendable {
     public static let byteCount = 32
 
     private let secret: SecretBytes
+    private let key: HeldKey
     /// 32 bytes.
     public let publicKey: [UInt8]
 
@@ -12,7 +13,8 @@ public struct AgreementKey: Sendable {
     public init(privateKey: [UInt8]) {
         let secret = SecretBytes(privateKey)
         self.secret = secret
-        publicKey = secret.withUnsafeBytes { RawKey(.x25519, privateKey: $0).publicKey }
+        key = HeldKey(.x25519, secret)
+        publicKey = key.publicKey
     }
 
     public static func generate() -> AgreementKey { AgreementKey(privateKey: RandomBytes.make(byteCount)) }
@@ -24,8 +26,7 @@ public struct AgreementKey: Sendable {
     /// which every private key would give zeros (RFC 7748, 6.1).
     public func sharedSecret(with peer: [UInt8]) -> SecretBytes? {
         guard let peer = RawKey(.x25519, publicKey: peer) else { return nil }
-        let mine = secret.withUnsafeBytes { RawKey(.x25519, privateKey: $0) }
-        guard let context = EVP_PKEY_CTX_new(mine.pointer, nil) else { fatalError("out of memory for a key") }
+        guard let context = EVP_PKEY_CTX_new(key.pointer, nil) else { fatalError("out of memory for a key") }
         defer { EVP_PKEY_CTX_free(context) }
         precondition(EVP_PKEY_derive_init(context) == 1, "EVP_PKEY_derive_init failed")
         guard EVP_PKEY_derive_set_peer(context, peer.pointer) == 1 else { return nil }

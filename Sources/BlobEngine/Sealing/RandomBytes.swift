@@ -1,10 +1,16 @@
 import CLibcrypto
+import RepoBase
 
-/// Bytes from libcrypto's generator, which the kernel seeds (RAND_bytes).
+/// Bytes from libcrypto's generator, which the kernel seeds (RAND_bytes); on the threads of a simulation, from its own.
 public enum RandomBytes {
     /// Traps when the generator fails: a backup sealed with predictable keys would be worse than none.
     public static func make(_ count: Int) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            if let machine = ThreadMachine.current {
+                machine.fill(UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count))
+                filled = count
+                return
+            }
             precondition(count == 0 || RAND_bytes(buffer.baseAddress, Int32(count)) == 1, "RAND_bytes failed")
             filled = count
         }

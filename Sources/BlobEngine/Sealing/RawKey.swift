@@ -1,7 +1,22 @@
 import CLibcrypto
 
+/// A private key as libcrypto takes it, made once: that derives the public half, which costs as much as using the key.
+final class HeldKey: Sendable {
+    // Libcrypto only reads it, each user with a context of its own.
+    nonisolated(unsafe) let pointer: OpaquePointer
+    private let key: RawKey
+
+    init(_ curve: RawKey.Curve, _ secret: SecretBytes) {
+        key = secret.withUnsafeBytes { RawKey(curve, privateKey: $0) }
+        pointer = key.pointer
+    }
+
+    var publicKey: [UInt8] { key.publicKey }
+}
+
 /// A key of a curve whose encoding is 32 plain bytes (EVP_PKEY of Ed25519 or X25519), freed with its owner.
-struct RawKey: ~Copyable {
+struct RawKey: ~Copyable, @unchecked Sendable {
+    // Written in `init` and `deinit` only.
     static let byteCount = 32
 
     enum Curve {

@@ -6,6 +6,7 @@ public struct SigningKey: Sendable {
     public static let publicKeyByteCount = 32
 
     private let secret: SecretBytes
+    private let key: HeldKey
     /// 32 bytes.
     public let publicKey: [UInt8]
 
@@ -16,7 +17,8 @@ public struct SigningKey: Sendable {
 
     private init(secret: SecretBytes) {
         self.secret = secret
-        publicKey = secret.withUnsafeBytes { RawKey(.ed25519, privateKey: $0).publicKey }
+        key = HeldKey(.ed25519, secret)
+        publicKey = key.publicKey
     }
 
     public static func generate() -> SigningKey { SigningKey(seed: RandomBytes.make(seedByteCount)) }
@@ -27,9 +29,8 @@ public struct SigningKey: Sendable {
     /// The first half of the hash of the public key (format.md, 1.2).
     public var id: KeyID { KeyID(publicKey: publicKey) }
 
-    /// 64 bytes; the same for the same message. About 80 µs and the message's hashing.
+    /// 64 bytes; the same for the same message. About 40 µs and the message's hashing.
     public func sign(_ message: [UInt8]) -> [UInt8] {
-        let key = secret.withUnsafeBytes { RawKey(.ed25519, privateKey: $0) }
         guard let context = EVP_MD_CTX_new() else { fatalError("out of memory for a signature") }
         defer { EVP_MD_CTX_free(context) }
         precondition(

@@ -70,11 +70,7 @@ extension FileTime {
     }
 
     /// The wall clock (`CLOCK_REALTIME`).
-    public static func now() -> FileTime {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return FileTime(time)
-    }
+    public static func now() -> FileTime { SystemClock.now() }
 }
 
 extension DeviceNumber {

@@ -18,7 +18,7 @@ enum BufferStock {
         var huge: [Int: [UnsafeMutableRawPointer]] = [:]
         var hugeBytes = 0
     }
-    private static let state = Monitor(State())
+    private static let state = Monitor(State(), isProcessWide: true)
 
     /// Memory of at least `capacity` bytes, aligned to a page, and how large it is. Traps when the machine has none left.
     static func take(_ capacity: Int) -> (base: UnsafeMutableRawPointer, size: Int) {

@@ -73,7 +73,7 @@ struct ObjectCheck {
                 latest == nil || signed.config.generation > latest!.config.generation
                     || latest!.bytes == config
             else {
-                throw .damaged("config", "it is not a copy of the latest generation under configs/")
+                throw .damaged("config", "it is not a copy of the latest generation under configs/: a key change was interrupted, or an old copy put back; 'repo prune' puts that right")
             }
         }
         for generation in 1...min(current, Self.generationLimit) {

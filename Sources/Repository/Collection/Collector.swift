@@ -42,6 +42,8 @@ public struct Collector {
             registration.end()
             SpaceReserve.keep(in: store)
         }
+        // Keys that open no more than machines' would never do it. Where it fails, nothing is lost: readers find later generations by themselves.
+        try? repository.keys.history(in: repository.store).finishInterruptedChange(from: repository.keys.signedConfig)
         return try CollectionRun(self, repository, registration: registration).run()
     }
 

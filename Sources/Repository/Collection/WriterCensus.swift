@@ -46,7 +46,12 @@ struct WriterCensus {
     }
 
     /// All but the own.
-    var others: [[UInt8]] { writers.keys.filter { $0 != own }.sorted { $0.lexicographicallyPrecedes($1) } }
+    var others: [[UInt8]] { Self.ordered(writers).map(\.key).filter { $0 != own } }
+
+    /// By the writers' ids, so that the same runs make the same requests.
+    private static func ordered(_ times: [[UInt8]: Int64]) -> [(key: [UInt8], value: Int64)] {
+        times.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+    }
 
     /// Whether nobody needs to wait for that writer: it has ended, or is fenced. A writer that is certainly dead, or was silent for too long, is
     /// fenced here; only then may it be passed over, since a fence is what it looks for should it be alive after all.
@@ -99,20 +104,20 @@ struct WriterCensus {
             processID: fields?.processID ?? 0, lastSign: writers[id] ?? 0)
     }
 
-    /// Removes what dead writers left: of those that were fenced long ago and gave no sign since, and fences whose writer has ended.
+    /// Removes what dead writers left: of those that were fenced long ago and have given no sign for as long, and fences whose writer has ended.
     /// A writer that wakes up later finds its registration gone, which it takes for a fence.
     func removeStale() throws {
         guard let now else { return }
-        for (id, fenced) in fences where now - fenced >= fenceAfter {
+        for (id, fenced) in Self.ordered(fences) where now - fenced >= fenceAfter {
             if let lastSign = writers[id] {
-                guard lastSign <= fenced else { continue }
+                guard now - lastSign >= fenceAfter else { continue }
                 try repository.store.delete(WriterRegistration.key(id))
             }
             if signs[id] != nil { try repository.store.delete(WriterRegistration.signKey(id)) }
             try repository.store.delete(WriterRegistration.fenceKey(id))
         }
         // Given by a process that stalled while its registration was removed.
-        for (id, time) in signs where writers[id] == nil && fences[id] == nil && now - time >= fenceAfter {
+        for (id, time) in Self.ordered(signs) where writers[id] == nil && fences[id] == nil && now - time >= fenceAfter {
             try repository.store.delete(WriterRegistration.signKey(id))
         }
     }

@@ -9,10 +9,26 @@ struct CopyComparison {
 
     init(_ source: OpenRepository, _ destination: OpenRepository) { (self.source, self.destination) = (source, destination) }
 
+    private static let attempts = 3
+
     /// The blobs met, trees and lists gone through once each. Reads trees and lists of both repositories, no chunks. Throws `.failed` where the
     /// counts differ or something is missing.
     func run(_ copied: [(source: ObjectID, destination: ObjectID)]) throws -> UInt64 {
-        let index = try destination.reloadIndexToRestOn()
+        var index = try destination.reloadIndexToRestOn()
+        for _ in 1..<Self.attempts {
+            do {
+                return try compare(copied, index)
+            } catch let error as RepoError where error.code == .failed || error.code == .damaged {
+                // A collector there may have moved blobs while the index was loaded, which then named neither their old place nor the new one.
+                let latest = try destination.reloadIndexToRestOn()
+                if latest.segments == index.segments, latest.absent == index.absent, latest.condemned == index.condemned { throw error }
+                index = latest
+            }
+        }
+        return try compare(copied, index)
+    }
+
+    private func compare(_ copied: [(source: ObjectID, destination: ObjectID)], _ index: IndexView) throws -> UInt64 {
         let here = try count(source, copied.map(\.source)) { _ in true }
         let there = try count(destination, copied.map(\.destination), index.hasLastingCopy)
         guard here == there else {

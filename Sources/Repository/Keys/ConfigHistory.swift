@@ -99,6 +99,13 @@ struct ConfigHistory {
         }
     }
 
+    /// Makes `config` a copy of the latest generation again, where a change of keys was interrupted before it did, or an old copy was put back. Costs
+    /// a get and a `stat` where nothing is to be done.
+    func finishInterruptedChange(from start: SignedConfig) throws {
+        let latest = try latest(from: start)
+        if try ConfigHistory.read(store) != latest.bytes { try publish(latest) }
+    }
+
     /// Makes `config` a copy of this generation, or of a later one that exists by then.
     @discardableResult
     func publish(_ signed: SignedConfig) throws -> SignedConfig {

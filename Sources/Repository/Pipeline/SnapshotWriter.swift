@@ -27,7 +27,7 @@ public final class SnapshotWriter {
     let pipeline: Pipeline
     private let assembler: TreeAssembler
     private let registration: WriterRegistration
-    private let started: ContinuousClock.Instant
+    private let started: Duration
     private let phase = Monitor(SnapshotPhase.running)
     private var keptContents = 0
     private let cancellation = Monitor<[@Sendable () -> Void]>([])
@@ -44,7 +44,7 @@ public final class SnapshotWriter {
         _ repository: OpenRepository, options: SnapshotOptions = SnapshotOptions(), following previous: Snapshot? = nil
     ) throws {
         self.repository = repository
-        started = .now
+        started = SystemClock.elapsed()
         remembered =
             repository.keys.role == .full
             ? nil
@@ -213,7 +213,7 @@ public final class SnapshotWriter {
         statistics.otherEntries = progress.otherEntries
         statistics.errors = progress.errors
         statistics.logicalBytes = progress.logicalBytes
-        let elapsed = (ContinuousClock.now - started).components
+        let elapsed = (SystemClock.elapsed() - started).components
         statistics.duration = UInt64(elapsed.seconds) * 1_000_000 + UInt64(elapsed.attoseconds / 1_000_000_000_000)
         return statistics
     }

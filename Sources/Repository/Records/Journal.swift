@@ -1,5 +1,4 @@
 import BlobEngine
-import Glibc
 public import RepoBase
 public import Storage
 
@@ -16,27 +15,9 @@ public struct JournalStamp: Hashable, Sendable {
         self.user = user
     }
 
-    /// This machine's clock and name (gethostname), and the name of the effective user, or its number where
-    /// it has no name.
+    /// This machine's clock and name, and the effective user's.
     public static func now() -> JournalStamp {
-        var name = [CChar](repeating: 0, count: 256)
-        let named = gethostname(&name, name.count - 1) == 0
-        let host =
-            named
-            ? String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) : ""
-        return JournalStamp(time: Int64(Glibc.time(nil)), host: host, user: userName(geteuid()))
-    }
-
-    private static func userName(_ id: uid_t) -> String {
-        var buffer = [CChar](repeating: 0, count: 16384)
-        var record = passwd()
-        var found: UnsafeMutablePointer<passwd>?
-        return buffer.withUnsafeMutableBufferPointer { buffer in
-            guard getpwuid_r(id, &record, buffer.baseAddress!, buffer.count, &found) == 0, found != nil else {
-                return String(id)
-            }
-            return String(cString: record.pw_name)
-        }
+        JournalStamp(time: SystemClock.now().seconds, host: MachineNames.host, user: MachineNames.user)
     }
 }
 

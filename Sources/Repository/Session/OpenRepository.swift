@@ -156,7 +156,7 @@ public final class OpenRepository: Sendable {
 
     /// Runs `body`, and once more where it finds damage and keys have been changed since they were read: what looked damaged may be of a
     /// new epoch or key.
-    func withKeys<R>(_ body: (KeyRing) throws -> R) throws -> R {
+    package func withKeys<R>(_ body: (KeyRing) throws -> R) throws -> R {
         let before = keys
         do {
             return try body(before)

@@ -82,8 +82,9 @@ public struct RetryingStore: Store {
 
     public func listKeys(_ prefix: String, _ body: (StoreKey) throws -> Void) throws {
         // Told when all are known: a set of them would be kept in any case.
-        var keys: Set<StoreKey> = []
-        try retrying { try base.listKeys(prefix) { keys.insert($0) } }
+        var seen: Set<StoreKey> = []
+        var keys: [StoreKey] = []
+        try retrying { try base.listKeys(prefix) { if seen.insert($0).inserted { keys.append($0) } } }
         for key in keys { try body(key) }
     }
 

@@ -79,7 +79,7 @@ public struct LogCopy {
         var healed: [String] = []
         for key in there.sorted() {
             // Only what is good in the source is taken out of the way here.
-            guard (try? WALObjectReader(key, store: source.store, keys: source.repository.keys, hasher: source.hasher).verifyContent()) != nil
+            guard (try? source.reader(key).verifyContent()) != nil
             else { continue }
             _ = try LogRepair(destination).run(["\(key)"])
         }
@@ -91,7 +91,7 @@ public struct LogCopy {
     }
 
     private func send(_ key: StoreKey) throws -> UInt64 {
-        let reader = try WALObjectReader(key, store: source.store, keys: source.repository.keys, hasher: source.hasher)
+        let reader = try source.reader(key)
         try reader.verifyContent()
         let bytes = try source.store.get(key, atMost: Int(reader.length))
         guard bytes.count == Int(reader.length) else { throw RepoError.damaged("\(key)", "it ends early") }

@@ -84,7 +84,7 @@ extension WALArchive {
         } else if name != except {
             holders[name] = identities.files.names
         }
-        for (holder, names) in holders {
+        for (holder, names) in holders.sorted(by: { $0.key.name < $1.key.name }) {
             let reader: WALObjectReader
             do {
                 reader = try open(holder, system: system)

@@ -56,8 +56,14 @@ public struct WALArchive: Sendable {
     /// - Parameter isWanted: whether its content will be read, which is then fetched by the same request from a remote store.
     public func open(_ name: WALObjectName, system: UInt64, isWanted: Bool = false) throws -> WALObjectReader {
         let firstRead = isWanted && repository.isRemote ? Self.firstRemoteRead : WALObjectReader.firstRead
-        return try WALObjectReader(
-            name.key(systemIdentifier: system), store: store, keys: repository.keys, hasher: hasher, firstRead: firstRead)
+        return try reader(name.key(systemIdentifier: system), firstRead: firstRead)
+    }
+
+    /// The same of an object by its key, with keys as late as it needs: others may have rotated or added some since this process began, or since
+    /// this machine last opened the repository.
+    /// - Parameter other: where it stands, if not in the repository's store itself.
+    func reader(_ key: StoreKey, in other: (any Store)? = nil, firstRead: Int = WALObjectReader.firstRead) throws -> WALObjectReader {
+        try repository.withKeys { try WALObjectReader(key, store: other ?? store, keys: $0, hasher: hasher, firstRead: firstRead) }
     }
 
     /// A segment of 16 MiB that does not compress, and its description.

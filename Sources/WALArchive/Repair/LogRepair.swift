@@ -112,7 +112,7 @@ public struct LogRepair: Sendable {
     private func problem(_ key: StoreKey, size: UInt64, _ store: any Store) throws -> String? {
         guard let (_, name) = WALObjectName.parse(key) else { return "it is no object of the log" }
         do {
-            let reader = try WALObjectReader(key, store: store, keys: archive.repository.keys, hasher: archive.hasher)
+            let reader = try archive.reader(key, in: store)
             try reader.verify(name, size: size)
             try reader.verifyContent()
             return nil

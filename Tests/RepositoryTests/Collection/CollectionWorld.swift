@@ -1,6 +1,7 @@
 import BlobEngine
 import Glibc
 import RepoBase
+import RepositoryTesting
 import Storage
 import Testing
 
@@ -8,7 +9,7 @@ import Testing
 
 /// A repository in memory and what its snapshots must hold, for tests of collections.
 final class CollectionWorld {
-    typealias Files = [String: [UInt8]]
+    typealias Files = MemoryFiles
 
     let store: MemoryStore
     /// The store's clock.
@@ -141,156 +142,4 @@ final class CollectionWorld {
     }
 
     var storedBytes: UInt64 { get throws { try store.list("packs/").reduce(0) { $0 + $1.size } } }
-}
-
-/// Reads a snapshot back.
-struct SnapshotReading {
-    let repository: OpenRepository
-    private let reader: BlobReader
-
-    init(_ repository: OpenRepository) {
-        self.repository = repository
-        reader = BlobReader(repository)
-    }
-
-    func files(_ id: ObjectID) throws -> CollectionWorld.Files {
-        var files: CollectionWorld.Files = [:]
-        let root = try SnapshotCatalog(repository).read(id).snapshot.root
-        var waiting = [(root, "")]
-        while let (tree, path) = waiting.popLast() {
-            switch try TreeCodec.decode(try reader.bytes(tree, .tree), object: "tree \(tree)") {
-            case .branch(let parts): waiting += parts.map { ($0.id, path) }
-            case .leaf(let entries):
-                for entry in entries {
-                    let name = path + String(decoding: entry.name, as: UTF8.self)
-                    if let below = entry.subtree { waiting.append((below, name + "/")) }
-                    if let content = entry.content { files[name] = try bytes(content, entry.metadata.size) }
-                }
-            }
-        }
-        return files
-    }
-
-    private func bytes(_ content: Content, _ size: UInt64) throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        try ContentWalk.entries(of: content, size: size, reader) { entry, _ in
-            if let id = entry.id {
-                bytes += try reader.bytes(id, .chunk)
-            } else {
-                bytes += [UInt8](repeating: 0, count: Int(entry.length))
-            }
-            return true
-        }
-        return bytes
-    }
-}
-
-/// Takes a snapshot of files in memory, after the newest of its source, as sources do it.
-struct SnapshotTaking {
-    private let repository: OpenRepository
-    private let files: CollectionWorld.Files
-    private let source: String
-
-    init(_ repository: OpenRepository, _ files: CollectionWorld.Files, source: String) {
-        self.repository = repository
-        self.files = files
-        self.source = source
-    }
-
-    func run() throws -> ObjectID {
-        let parent = try SnapshotCatalog(repository).latest(source: source, host: "host")
-        var options = SnapshotOptions()
-        options.threads = 1
-        let writer = try SnapshotWriter(repository, options: options)
-        do {
-            try writer.enterDirectory([], metadata(.directory))
-            try directory("", of: parent?.snapshot.root, writer)
-            try writer.leaveDirectory()
-            return try writer.commit { root, statistics in
-                let time = FileTime(seconds: (parent?.snapshot.time.seconds ?? 0) + 1, nanoseconds: 0)
-                var snapshot = Snapshot(time: time, source: source, kind: "files", root: root)
-                snapshot.host = "host"
-                snapshot.statistics = statistics
-                return snapshot
-            }.id
-        } catch {
-            writer.abandon()
-            throw error
-        }
-    }
-
-    private func directory(_ path: String, of previous: BlobID?, _ writer: SnapshotWriter) throws {
-        var cursor = previous.flatMap { try? TreeCursor($0, writer.reader) }
-        var names: Set<String> = []
-        for name in files.keys where name.hasPrefix(path) {
-            names.insert(String(name.dropFirst(path.count).split(separator: "/")[0]))
-        }
-        for name in names.sorted(by: { isBefore(Array($0.utf8), Array($1.utf8)) }) {
-            let bytes = Array(name.utf8)
-            let before = try? cursor?.entry(named: bytes)
-            if let content = files[path + name] {
-                let feed = writer.beginContent(.contentDefined, previous: before?.content)
-                var at = 0
-                while try feed.read({ space in
-                    let count = min(space.count, content.count - at)
-                    content.withUnsafeBytes { space.copyMemory(from: .init(rebasing: $0[at..<at + count])) }
-                    at += count
-                    return count
-                }) > 0 {}
-                writer.count { $0.logicalBytes += UInt64(content.count) }
-                try writer.add(
-                    TreeEntry(name: bytes, metadata: metadata(.regular), payload: .file(.empty)),
-                    content: feed.finish())
-            } else {
-                try writer.enterDirectory(bytes, metadata(.directory))
-                try directory(path + name + "/", of: before?.subtree, writer)
-                try writer.leaveDirectory()
-            }
-        }
-    }
-
-    private func metadata(_ type: FileType) -> FileMetadata {
-        let time = FileTime(seconds: 1, nanoseconds: 0)
-        return FileMetadata(
-            type: type, permissions: 0o600, userID: 0, groupID: 0, size: 0, linkCount: 1, device: 0, inode: 0,
-            modificationTime: time, changeTime: time)
-    }
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same seed gives the same history.
-struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ value >> 27) &* 0x94d0_49bb_1331_11eb
-        return value ^ value >> 31
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }
-    }
-
-    /// A tree after some changes: files rewritten in part, so that deltas pay, added, or gone.
-    mutating func changed(_ files: CollectionWorld.Files) -> CollectionWorld.Files {
-        var files = files
-        let names = ["a", "b", "c/d", "c/e", "c/f/g", "h"]
-        for name in names {
-            switch Int.random(in: 0..<6, using: &self) {
-            case 0: files[name] = bytes(Int.random(in: 0..<40_000, using: &self))
-            case 1: files[name] = nil
-            case 2, 3:
-                guard var content = files[name], !content.isEmpty else { continue }
-                for _ in 0..<3 { content[Int.random(in: 0..<content.count, using: &self)] ^= 0xff }
-                files[name] = content
-            default: continue
-            }
-        }
-        if files.isEmpty { files["a"] = bytes(100) }
-        return files
-    }
 }

@@ -1,6 +1,7 @@
 import BlobEngine
 import Policy
 import RepoBase
+import RepositoryTesting
 import Storage
 import Testing
 

@@ -1,4 +1,5 @@
 import RepoBase
+import RepositoryTesting
 import Storage
 
 @testable import Repository

@@ -70,4 +70,22 @@ import Testing
         #expect(try writer.isFenced())
         writer.end()
     }
+
+    /// It woke up long after it was fenced, gave a sign, and was killed.
+    @Test func whatAFencedWriterLeftIsRemovedAlthoughItGaveASignSince() throws {
+        var options = CollectionWorld.eager
+        options.fenceAfter = 1_000
+        pass(1_000)
+        try world.prune(options)
+        pass(10)
+        try writer.giveSign()
+        pass(995)
+        try world.prune(options)
+        #expect(try world.store.list(WriterRegistration.prefix).count == 3, "it was there a moment ago")
+        pass(10)
+        try world.prune(options)
+        #expect(try world.store.list(WriterRegistration.prefix).isEmpty)
+        #expect(try writer.isFenced())
+        writer.end()
+    }
 }

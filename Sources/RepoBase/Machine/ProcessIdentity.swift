@@ -12,13 +12,16 @@ public struct ProcessIdentity: Hashable, Sendable {
         (self.bootID, self.processID, self.start) = (bootID, processID, start)
     }
 
-    public static let own = ProcessIdentity(
+    public static var own: ProcessIdentity { ThreadMachine.current?.identity ?? real }
+
+    private static let real = ProcessIdentity(
         bootID: readText("/proc/sys/kernel/random/boot_id"), processID: UInt64(getpid()),
         start: startTime(UInt64(getpid())) ?? 0)
 
     /// Whether that process certainly runs no more: another boot of this machine, no such process, or another one under its id.
     /// Only meaningful for a record of this host.
     public var isGone: Bool {
+        if let machine = ThreadMachine.current { return machine.isGone(self) }
         guard !bootID.isEmpty, !Self.own.bootID.isEmpty else { return false }
         if bootID != Self.own.bootID { return true }
         if kill(pid_t(truncatingIfNeeded: processID), 0) != 0, errno == ESRCH { return true }

@@ -5,7 +5,8 @@ public struct SigningKey: Sendable {
     public static let seedByteCount = 32
     public static let publicKeyByteCount = 32
 
-    private let secret: SecretBytes
+    /// The seed.
+    public let secret: SecretBytes
     /// 32 bytes.
     public let publicKey: [UInt8]
 
@@ -14,12 +15,13 @@ public struct SigningKey: Sendable {
         self.init(secret: SecretBytes(seed))
     }
 
-    private init(secret: SecretBytes) {
+    /// The same of a secret.
+    public init(secret: SecretBytes) {
         self.secret = secret
         publicKey = secret.withUnsafeBytes { RawKey(.ed25519, privateKey: $0).publicKey }
     }
 
-    public static func generate() -> SigningKey { SigningKey(seed: RandomBytes.make(seedByteCount)) }
+    public static func generate() -> SigningKey { SigningKey(secret: .random(seedByteCount)) }
 
     /// 32 bytes, a copy that the caller keeps no longer than needed.
     public var seed: [UInt8] { secret.bytes }

@@ -36,6 +36,7 @@ struct OtherRepository {
                 advice: "Make one with 'repo init --repo \(store.location) --copy-of' this one, or with 'repo init' and keys of its own.")
         }
         let secret = try credentials.credentials(context.console, prompt: "Password of \(store.location)")
+        defer { secret.wipe() }
         var keys = try KeyRing.open(store, secret)
         let place = ObjectHasher.hash(Array(store.location.utf8)).short
         let watch = isDryRun ? nil : try context.freshnessWatch(keys, location, store)

@@ -42,6 +42,7 @@ extension CommandContext {
         let source = try credentialSource()
         if location.isRemote, source != .terminal {
             let credentials = try source.credentials(console, prompt: "")
+            defer { credentials.wipe() }
             let remembered = RememberedOpening(cacheDirectory(), location: try locationText(), credentials)
             if let keys = remembered.open(credentials) {
                 do {
@@ -76,6 +77,7 @@ extension CommandContext {
         // Nobody types a password for what is not there. Otherwise the opening itself says so.
         if source == .terminal, try store.stat(StoreKey("config")) == nil { _ = try KeyRing.open(store, .password([])) }
         let credentials = try source.credentials(console, prompt: "Password of \(store.location)")
+        defer { credentials.wipe() }
         let remembered = try RememberedOpening(cacheDirectory(), location: locationText(), credentials)
         var keys = try location().isRemote ? remembered.openAnew(store, credentials) : KeyRing.open(store, credentials)
         let watch = try freshnessWatch(keys, location(), store)

@@ -48,7 +48,7 @@ public final class OpenRepository: Sendable {
         metadata = objects.map { MetadataPacks($0, store) }
         ring = RefreshedKeyRing(keys, store)
         self.cacheDirectory = cacheDirectory
-        blobHasher = BlobHasher(idSecret: keys.idSecret.bytes)
+        blobHasher = BlobHasher(idSecret: keys.idSecret)
         var stream: ChunkProfile?
         var page: Int?
         for profile in keys.profiles {
@@ -57,6 +57,10 @@ public final class OpenRepository: Sendable {
                 stream = try ChunkProfile(
                     minimum: minimum, normal: normal, maximum: maximum, strictBits: strictBits,
                     looseBits: looseBits)
+            case .keyedContentDefined(let minimum, let normal, let maximum, let strictBits, let looseBits):
+                stream = try ChunkProfile(
+                    minimum: minimum, normal: normal, maximum: maximum, strictBits: strictBits,
+                    looseBits: looseBits, decision: .keyedHash)
             case .pageAligned(let size): page = try PageProfile(chunkSize: size).chunkSize
             }
         }

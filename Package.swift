@@ -23,8 +23,8 @@ let package = Package(
         .library(name: "StorageRemote", targets: ["StorageRemote"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
     ],
     targets: [
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
@@ -40,7 +40,7 @@ let package = Package(
         .target(name: "RepoBase", dependencies: ["CLinux"], swiftSettings: hot),
         .target(
             name: "BlobEngine",
-            dependencies: ["RepoBase", "CBlake2Lanes", "CB2", "CISAL", "CZstd", "CLibcrypto"],
+            dependencies: ["RepoBase", "CBlake2Lanes", "CB2", "CISAL", "CZstd", "CLibcrypto", "CLinux"],
             swiftSettings: hot),
         .target(name: "Storage", dependencies: ["RepoBase", "CLinux"], swiftSettings: strict),
         .target(

@@ -83,6 +83,12 @@ static inline int linux_accept_cloexec(int socket) {
 extern int linux_actions_close_from(void *actions, int first) __asm__("posix_spawn_file_actions_addclosefrom_np");
 static inline int linux_spawn_close_from(void *actions, int first) { return linux_actions_close_from(actions, first); }
 
+// madvise(2), include/uapi/asm-generic/mman-common.h: the range is left out of core dumps.
+static const int LINUX_MADV_DONTDUMP = 16;
+
+// prctl(2) is variadic. PR_SET_DUMPABLE 0 (include/uapi/linux/prctl.h): no core dump, and ptrace(2) and /proc/<pid>/mem are for root alone. Until exec.
+static inline int linux_forbid_dumps(void) { return (int)syscall(SYS_prctl, 4, 0, 0, 0, 0); }
+
 // include/uapi/linux/fcntl.h and include/uapi/asm-generic/fcntl.h.
 static const int LINUX_O_PATH = 010000000;
 static const int LINUX_AT_EMPTY_PATH = 0x1000;

@@ -61,7 +61,7 @@ import Testing
     @Test func cutsAreThoseOfVersion1() throws {
         var random = GeneratedBytes(seed: 2026)
         let content = random.noise(6 << 20)
-        let chunks = ChunkingReference.cut(Self.table, content, .stream, segments: [content.count])
+        let chunks = ChunkingReference.cut(Self.table, content, Golden.profile, segments: [content.count])
         #expect(chunks.map(\.length) == Golden.streamLengths)
         let first = try #require(chunks.first)
         #expect((0..<4).map { first.sketch[$0] } == Golden.firstSketch)

@@ -1,6 +1,7 @@
-import BlobEngine
 import RepoBase
 import Testing
+
+@testable import BlobEngine
 
 @Suite struct ChunkCutterTests {
     static let table = GearTable(chunkerSecret: Array(0..<32))
@@ -23,16 +24,35 @@ import Testing
         return content
     }
 
+    static let keyed = try! ChunkProfile(
+        minimum: 4096, normal: 8192, maximum: 16384, strictBits: 13, looseBits: 11, decision: .keyedHash)
+
     @Test(arguments: 1...40)
     func cutsAndSketchesDoNotDependOnTheSegments(seed: UInt64) {
         var random = GeneratedBytes(seed: seed)
         let content = Self.mixture(&random)
-        let expected = ChunkingReference.chunks(Self.table, content, Self.small)
-        for longest in [100, 5000, 70_000] {
-            let segments = ChunkingReference.segments(content.count, longest: longest, &random)
-            let chunks = ChunkingReference.cut(Self.table, content, Self.small, segments: segments)
-            #expect(chunks == expected, "segments of at most \(longest)")
+        for profile in [Self.small, Self.keyed] {
+            let expected = ChunkingReference.chunks(Self.table, content, profile)
+            for longest in [100, 5000, 70_000] {
+                let segments = ChunkingReference.segments(content.count, longest: longest, &random)
+                let chunks = ChunkingReference.cut(Self.table, content, profile, segments: segments)
+                #expect(chunks == expected, "segments of at most \(longest)")
+            }
         }
+    }
+
+    /// The table of vectors of SipHash's authors: key 00 to 0f, message 00 to 07.
+    @Test func cutsAreDecidedBySipHash() {
+        #expect(CutKey(sipHash: Array(0..<16)).hash(0x0706_0504_0302_0100) == 0x93f5_f579_9a93_2462)
+    }
+
+    @Test func keyedCutsAreAsLongAsThoseOfTheRollingHash() {
+        var random = GeneratedBytes(seed: 39)
+        let content = random.noise(8 << 20)
+        let counts = [Self.small, Self.keyed].map {
+            ChunkingReference.cut(Self.table, content, $0, segments: [content.count]).count
+        }
+        #expect(abs(counts[0] - counts[1]) < counts[0] / 20, "\(counts)")
     }
 
     @Test(arguments: 1...40)
@@ -54,7 +74,7 @@ import Testing
     @Test func aCutterServesOneContentAfterTheOther() {
         var random = GeneratedBytes(seed: 9)
         let content = random.rows(100_000)
-        var cutter = ChunkCutter(profile: Self.small)
+        var cutter = ChunkCutter(profile: Self.small, key: Self.table.cutKey)
         var rounds: [[CutChunk]] = [[], []]
         for round in 0..<2 {
             var buffer = CandidateBuffer()

@@ -37,8 +37,13 @@ enum ChunkingReference {
                 }
                 previous = h
             }
-            let bits = length < profile.normal ? profile.strictBits : profile.looseBits
-            if length == profile.maximum || (length >= profile.minimum && zeros >= bits) { end() }
+            var bits = length < profile.normal ? profile.strictBits : profile.looseBits
+            var decisive = zeros
+            if profile.decision == .keyedHash {
+                bits -= 7
+                decisive = zeros < 7 ? -1 : table.cutKey.hash(h).leadingZeroBitCount
+            }
+            if length == profile.maximum || (length >= profile.minimum && decisive >= bits) { end() }
         }
         if length > 0 { end() }
         return chunks
@@ -49,7 +54,7 @@ enum ChunkingReference {
         _ table: GearTable, _ content: [UInt8], _ profile: ChunkProfile, segments: [Int]
     ) -> [CutChunk] {
         var chunks: [CutChunk] = []
-        var cutter = ChunkCutter(profile: profile)
+        var cutter = ChunkCutter(profile: profile, key: table.cutKey)
         var buffer = CandidateBuffer()
         content.withUnsafeBufferPointer { bytes in
             var done = 0

@@ -49,7 +49,9 @@ struct PackTests {
     func flippedBytes() throws {
         let (pack, bytes) = try fixture.pack(contents)
         let end = Int(pack.blobs.last!.offset + pack.blobs.last!.storedLength) + 16
-        for position in end..<bytes.count {
+        // Padding between them means nothing, and the pack's name shows it.
+        let directory = try PackTrailer(Array(bytes.suffix(PackTrailer.length)), packSize: UInt64(bytes.count), object: "a pack").directoryRange
+        for position in Int(directory.lowerBound)..<bytes.count {
             var flipped = bytes
             flipped[position] ^= 1 << UInt8(position & 7)
             expectDamage("byte \(position)") { _ = try fixture.directory(flipped) }
@@ -138,6 +140,33 @@ struct PackTests {
         expectDamage("another's place and nonce") { _ = try fixture.open(lying, in: bytes, opener) }
         let (other, otherBytes) = try fixture.pack(contents)
         expectDamage("another pack") { _ = try fixture.open(other.blobs[4], in: otherBytes, opener) }
+    }
+
+    @Test("is padded to a size class, or as asked, and reads back", arguments: [0, 1 << 16])
+    func padded(size: Int) throws {
+        for blobs in [0, 1, 3, 40] {
+            let buffer = AlignedBuffer(capacity: 1 << 20)
+            let writer = PackWriter(buffer: buffer, epoch: fixture.keys)
+            for number in 0..<blobs { try fixture.append([UInt8](repeating: 7, count: 101 * number), number: number + 3, to: writer) }
+            let pack = try writer.finish(signer: fixture.signer, paddedTo: size)
+            let bytes = withExtendedLifetime(buffer) { Array(buffer.bytes) }
+            #expect(bytes.count == (bytes.count < size || size > 0 && blobs < 30 ? size : PackSize.padded(bytes.count)), "\(blobs) blobs")
+            #expect(UInt64(bytes.count) == pack.record.size)
+            #expect(try fixture.directory(bytes) == pack.blobs)
+        }
+    }
+
+    @Test("is of a class that costs at most 12 %, and 3 % of what is large")
+    func sizeClasses() {
+        var classes: Set<Int> = []
+        for count in 1..<300_000 {
+            let padded = PackSize.padded(count)
+            #expect(padded >= count && PackSize.padded(padded) == padded)
+            #expect(Double(padded - count) <= Double(count) * (count < 65_536 ? 0.12 : 0.03125), "\(count)")
+            if count >= 1024 { classes.insert(padded) }
+        }
+        #expect(classes.count < 240)
+        for exact in [1 << 20, 8 << 20, 16 << 20, 34 << 20] { #expect(PackSize.padded(exact) == exact) }
     }
 
     @Test("has room for the directory of all that fitted")

@@ -91,10 +91,10 @@ import Testing
 
     @Test func `an envelope opens with its key, use and associated data alone`() {
         let key = AgreementKey.generate()
-        let secret = RandomBytes.make(32)
+        let secret = SecretBytes.random(32)
         let envelope = Envelope.seal(secret, to: key.publicKey, info: "a use", associated: [1, 2])
         #expect(envelope.count == 32 + Envelope.overheadByteCount)
-        #expect(Envelope.open(envelope, with: key, info: "a use", associated: [1, 2]) == secret)
+        #expect(Envelope.open(envelope, with: key, info: "a use", associated: [1, 2])?.bytes == secret.bytes)
         #expect(Envelope.open(envelope, with: .generate(), info: "a use", associated: [1, 2]) == nil)
         #expect(Envelope.open(envelope, with: key, info: "another", associated: [1, 2]) == nil)
         #expect(Envelope.open(envelope, with: key, info: "a use", associated: [1]) == nil)
@@ -111,12 +111,12 @@ import Testing
 
     @Test func `an envelope is what the format says`() {
         let key = AgreementKey.generate()
-        let secret = RandomBytes.make(5)
+        let secret = SecretBytes.random(5)
         let envelope = Envelope.seal(secret, to: key.publicKey, info: "use", associated: [7])
         let ephemeral = Array(envelope[..<32])
         let shared = key.sharedSecret(with: ephemeral)!.bytes
         let wrapping = KeyDerivation.hkdf(shared, salt: ephemeral + key.publicKey, info: Array("use".utf8))
-        let sealed = AuthenticatedCipher(key: wrapping).seal(nonce: .zero, associated: [7], secret)
+        let sealed = AuthenticatedCipher(key: wrapping).seal(nonce: .zero, associated: [7], secret.bytes)
         #expect(Array(envelope[32...]) == sealed)
     }
 

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct SketchTests {
     static let table = GearTable(chunkerSecret: Array(0..<32))
-    static let profile = ChunkProfile.stream
+    static let profile = Golden.profile
 
     static func chunks(_ content: [UInt8]) -> [CutChunk] {
         ChunkingReference.cut(table, content, profile, segments: [content.count])

@@ -54,7 +54,7 @@ public enum CandidateScanner {
     ) -> Bool {
         if length == profile.maximum { return true }
         return table.words.withUnsafeBufferPointer { words in
-            profile.isCut(warmed(words.baseAddress!, end - window, window), length: length)
+            profile.isCut(warmed(words.baseAddress!, end - window, window), length: length, table.cutKey)
         }
     }
 

@@ -16,11 +16,12 @@ public struct CutChunk: Hashable, Sendable {
 /// Costs a few nanoseconds a candidate, nothing a byte.
 public struct ChunkCutter: Sendable {
     private let profile: ChunkProfile
+    private let key: CutKey
     /// Bytes of the open chunk that earlier segments held.
     private var carried = 0
     private var sketch = SketchBuilder()
 
-    public init(profile: ChunkProfile) { self.profile = profile }
+    public init(profile: ChunkProfile, key: CutKey) { (self.profile, self.key) = (profile, key) }
 
     /// Whether the bytes so far end with a chunk.
     public var isAtCut: Bool { carried == 0 }
@@ -41,7 +42,7 @@ public struct ChunkCutter: Sendable {
                 let length = position - start
                 // Nearer to the cut, the hash would still depend on the chunk before.
                 if length >= CandidateScanner.window { sketch.add(candidate.hash) }
-                if length == profile.maximum || profile.isCut(candidate.hash, length: length) {
+                if length == profile.maximum || profile.isCut(candidate.hash, length: length, key) {
                     start += cut(length, emit)
                 }
             }

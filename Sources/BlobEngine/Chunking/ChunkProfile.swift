@@ -10,15 +10,16 @@ public struct ChunkProfile: Hashable, Sendable {
     public let maximum: Int
     public let strictBits: Int
     public let looseBits: Int
+    public let decision: CutDecision
 
     /// For streams and files; the sizes are chosen in docs/adr/0002-chunk-sizes-and-deltas.md.
     public static let stream = ChunkProfile(
-        unchecked: 64 << 10, normal: 256 << 10, maximum: 512 << 10, strictBits: 18, looseBits: 16)
+        unchecked: 64 << 10, normal: 256 << 10, maximum: 512 << 10, strictBits: 18, looseBits: 16, decision: .keyedHash)
 
     /// Throws `damaged` for sizes that cannot work: a minimum below 4 KiB, sizes that do not ascend, a maximum
     /// above the 16 MiB that a blob may have, fewer loose bits than candidates have.
     public init(
-        minimum: Int, normal: Int, maximum: Int, strictBits: Int, looseBits: Int
+        minimum: Int, normal: Int, maximum: Int, strictBits: Int, looseBits: Int, decision: CutDecision = .rollingHash
     ) throws(RepoError) {
         guard minimum >= 4096, minimum <= normal, normal <= maximum, maximum <= BlobCoder.maximumRawLength,
             looseBits >= CandidateScanner.sampleBits, looseBits <= strictBits, strictBits <= 48
@@ -29,23 +30,38 @@ public struct ChunkProfile: Hashable, Sendable {
                     + "out of range")
         }
         self.init(
-            unchecked: minimum, normal: normal, maximum: maximum, strictBits: strictBits, looseBits: looseBits
-        )
+            unchecked: minimum, normal: normal, maximum: maximum, strictBits: strictBits, looseBits: looseBits, decision: decision)
     }
 
-    private init(unchecked minimum: Int, normal: Int, maximum: Int, strictBits: Int, looseBits: Int) {
+    private init(unchecked minimum: Int, normal: Int, maximum: Int, strictBits: Int, looseBits: Int, decision: CutDecision) {
         self.minimum = minimum
         self.normal = normal
         self.maximum = maximum
         self.strictBits = strictBits
         self.looseBits = looseBits
+        self.decision = decision
     }
 
     /// Whether a candidate ends a chunk that is `length` bytes long with it.
     @inline(__always)
-    func isCut(_ hash: UInt64, length: Int) -> Bool {
-        length >= minimum && hash.leadingZeroBitCount >= (length < normal ? strictBits : looseBits)
+    func isCut(_ hash: UInt64, length: Int, _ key: CutKey) -> Bool {
+        guard length >= minimum else { return false }
+        let bits = length < normal ? strictBits : looseBits
+        switch decision {
+        case .rollingHash: return hash.leadingZeroBitCount >= bits
+        // Its first bits made it a candidate.
+        case .keyedHash:
+            return hash.leadingZeroBitCount >= CandidateScanner.sampleBits && key.hash(hash).leadingZeroBitCount >= bits - CandidateScanner.sampleBits
+        }
     }
+}
+
+/// What decides whether a candidate is a cut (format.md, 11.1).
+public enum CutDecision: Hashable, Sendable {
+    /// The bits of the rolling hash: repositories of the first programs.
+    case rollingHash
+    /// A keyed function of it (`CutKey`).
+    case keyedHash
 }
 
 /// Fixed chunks from offset 0 for files that change in place, such as database relations (format.md, 11.3).

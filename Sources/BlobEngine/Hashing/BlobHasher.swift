@@ -7,10 +7,12 @@ public struct BlobHasher: Sendable {
     /// By the type's raw value.
     private let keys: [SecretBytes]
 
-    public init(idSecret: [UInt8]) {
+    public init(idSecret: [UInt8]) { self.init(idSecret: SecretBytes(idSecret)) }
+
+    public init(idSecret: SecretBytes) {
         keys = BlobType.allCases.map { type in
             let info = Array("repo blob id v1 ".utf8) + [type.rawValue]
-            return SecretBytes(KeyDerivation.hkdf(idSecret, salt: [], info: info))
+            return KeyDerivation.hkdf(idSecret, salt: [], info: info)
         }
     }
 

@@ -13,9 +13,11 @@ public struct ContentHasher: Sendable {
     private let partKey: SecretBytes
 
     /// - Parameter info: what the identities are for; others have other identities for the same content.
-    public init(idSecret: [UInt8], info: String) {
-        key = SecretBytes(KeyDerivation.hkdf(idSecret, salt: [], info: Array(info.utf8)))
-        partKey = SecretBytes(KeyDerivation.hkdf(idSecret, salt: [], info: Array("\(info) part".utf8)))
+    public init(idSecret: [UInt8], info: String) { self.init(idSecret: SecretBytes(idSecret), info: info) }
+
+    public init(idSecret: SecretBytes, info: String) {
+        key = KeyDerivation.hkdf(idSecret, salt: [], info: Array(info.utf8))
+        partKey = KeyDerivation.hkdf(idSecret, salt: [], info: Array("\(info) part".utf8))
     }
 
     /// Allocates 32 bytes a part.

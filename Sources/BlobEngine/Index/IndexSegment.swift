@@ -36,7 +36,7 @@ public struct IndexSegment: Sendable {
         // One buffer from the first byte to the last: a segment may have 60 MB.
         var object = encodeBody(after: Self.bodyOffset, room: AuthenticatedCipher.tagByteCount)
         precondition(object.count <= Self.maximumSize)
-        let cipher = AuthenticatedCipher(key: epoch.indexKey.bytes)
+        let cipher = AuthenticatedCipher(key: epoch.indexKey)
         object.withUnsafeMutableBytes { object in
             object.copyBytes(from: header)
             let start = object.baseAddress! + Self.bodyOffset
@@ -82,7 +82,7 @@ public struct IndexSegment: Sendable {
         }
         guard let keys = keys(epoch) else { throw reader.fail("its key epoch \(epoch) is unknown") }
         guard
-            let plain = AuthenticatedCipher(key: keys.indexKey.bytes).open(
+            let plain = AuthenticatedCipher(key: keys.indexKey).open(
                 nonce: nonce, associated: Array(bytes[..<headerLength]), bytes[bodyOffset...])
         else { throw reader.fail("it does not authenticate") }
         return (try decodeBody(plain, object: object), signer)

@@ -10,7 +10,7 @@ public final class BlobOpener {
     }
 
     /// - Parameter dataKey: of `dataKey(seal:keys:)`.
-    public init(dataKey: SecretBytes) { cipher = AuthenticatedCipher(key: dataKey.bytes) }
+    public init(dataKey: SecretBytes) { cipher = AuthenticatedCipher(key: dataKey) }
 
     /// The pack's data key, for openers on several threads. Throws `.wrongKey` for a key that can write and not read.
     public static func dataKey(seal: PackSeal, keys: EpochKeys) throws(RepoError) -> SecretBytes {
@@ -24,7 +24,7 @@ public final class BlobOpener {
                 seal.envelope, with: agreement, info: PackSeal.info, associated: seal.associated),
             key.count == 32
         else { throw .damaged("a pack's data key", "it does not open with epoch \(seal.epoch)") }
-        return SecretBytes(key)
+        return key
     }
 
     /// Authenticates a sealed blob (`storedLength` + 16 bytes) and writes `storedLength` bytes.

@@ -132,7 +132,8 @@ public struct PackSeal: Hashable, Sendable {
 
     var associated: [UInt8] {
         var writer = ByteWriter()
-        writer.u32(PackTrailer.version)
+        // Of every version, so that an index segment's envelope opens without the pack.
+        writer.u32(1)
         writer.u32(epoch)
         return writer.bytes
     }

@@ -6,20 +6,24 @@ public enum PackDirectory {
     static let firstOffset = 8
     public static let maximumBlobs = 1 << 20
 
-    public static func encode(_ blobs: [BlobRecord]) -> [UInt8] {
+    /// - Parameter padding: bytes between the last blob and the directory, at most 256 MiB; nil for version 1, which has none.
+    public static func encode(_ blobs: [BlobRecord], padding: Int? = nil) -> [UInt8] {
         var writer = ByteWriter(capacity: blobs.count * 48)
         for blob in blobs { writer.hash(blob.id) }
         for blob in blobs { writer.u8(blob.type.rawValue << 4 | blob.encoding.rawValue) }
         for blob in blobs { writer.varint(UInt64(blob.storedLength)) }
         for blob in blobs { writer.varint(UInt64(blob.rawLength)) }
         for blob in blobs where blob.encoding == .delta { BlobColumns.write(blob.bases, into: &writer) }
+        if let padding { writer.u32(UInt32(padding)) }
         return writer.bytes
     }
 
-    /// - Parameter end: where the blobs end in the pack; their lengths must add up to it, so that they neither
-    ///   overlap nor leave gaps.
+    /// - Parameters:
+    ///   - end: where the blobs and their padding end in the pack; their lengths must add up to it, so that they neither
+    ///     overlap nor leave gaps.
+    ///   - isPadded: whether the directory tells of padding, as from version 2 on.
     public static func decode(
-        _ bytes: [UInt8], count: Int, end: UInt64, object: String
+        _ bytes: [UInt8], count: Int, end: UInt64, isPadded: Bool = false, object: String
     ) throws(RepoError) -> [BlobRecord] {
         var reader = ByteReader(bytes, object: object)
         // 35: an id, a kind, two lengths of at least one byte each.
@@ -44,6 +48,7 @@ public enum PackDirectory {
             blobs[index].ordinal = UInt32(index)
             offset = next
         }
+        if isPadded { offset += UInt64(try reader.u32()) }
         try reader.expectEnd()
         guard offset == end else { throw reader.fail("its blobs do not fill the pack") }
         return blobs

@@ -5,12 +5,15 @@ public struct PackTrailer: Sendable {
     public static let length = 196
     /// format.md, 1: limits.
     public static let maximumPackSize = 256 << 20
-    static let version: UInt32 = 1
+    /// Of packs that may have padding before the directory. Those of the first programs are of version 1 and have none.
+    static let version: UInt32 = 2
+    static let versions: ClosedRange<UInt32> = 1...2
     static let magic = Array("packrepo".utf8)
     static let packMagic = Array("repopack".utf8)
     static let signatureContext = Array("repo pack v1\0".utf8)
     static let directoryContext = Array("repo directory v1".utf8)
 
+    private let version: UInt32
     public let directoryLength: UInt32
     public let blobCount: UInt32
     public let seal: PackSeal
@@ -54,7 +57,8 @@ public struct PackTrailer: Sendable {
         guard bytes.count == Self.length, bytes.suffix(8) == Self.magic[...] else {
             throw reader.fail("it does not end as a pack does")
         }
-        guard try reader.u32() == Self.version else { throw reader.fail("its version is unknown") }
+        version = try reader.u32()
+        guard Self.versions.contains(version) else { throw reader.fail("its version \(version) is unknown; a newer repo may have written it") }
         directoryLength = try reader.u32()
         blobCount = try reader.u32()
         let epoch = try reader.u32()
@@ -87,12 +91,12 @@ public struct PackTrailer: Sendable {
         guard let keys = keys(seal.epoch) else {
             throw .damaged(object, "its key epoch \(seal.epoch) is unknown")
         }
-        let cipher = AuthenticatedCipher(key: keys.indexKey.bytes)
+        let cipher = AuthenticatedCipher(key: keys.indexKey)
         let associated = Self.directoryContext + header[..<96]
         guard let plain = cipher.open(nonce: SealingNonce(nonce), associated: associated, sealed) else {
             throw .damaged(object, "its directory does not authenticate")
         }
         return try PackDirectory.decode(
-            plain, count: Int(blobCount), end: directoryRange.lowerBound, object: object)
+            plain, count: Int(blobCount), end: directoryRange.lowerBound, isPadded: version > 1, object: object)
     }
 }

@@ -15,20 +15,24 @@ public final class PackWriter {
     private var blobs: [BlobRecord] = []
     private var opened: AlignedBuffer
 
-    /// Bytes kept free for the directory and the trailer, per blob and in all.
+    /// Bytes kept free for the directory and the trailer, for one more blob at most and in all.
     private static let directoryBytesPerBlob = 32 + 1 + 4 + 4 + 1 + 8 * BlobBases.maximumCount
     private static let fixedBytes = PackTrailer.length + 16
+    /// The length of the padding in the directory.
+    private static let paddingBytes = 4
+    /// What the directory takes so far, at most.
+    private var directoryBytes = PackWriter.paddingBytes
 
     /// Draws the pack's data key and seals it. The buffer is written from its start; what it holds beyond
     /// 256 MiB stays unused.
     public init(buffer: AlignedBuffer, epoch: EpochKeys) {
         self.buffer = buffer
         self.epoch = epoch
-        let key = SecretBytes(RandomBytes.make(32))
-        cipher = AuthenticatedCipher(key: key.bytes)
+        let key = SecretBytes.random(32)
+        cipher = AuthenticatedCipher(key: key)
         let seal = PackSeal(epoch: epoch.epoch, envelope: [], signer: KeyID.none)
         envelope = Envelope.seal(
-            key.bytes, to: epoch.publicKey, info: PackSeal.info, associated: seal.associated)
+            key, to: epoch.publicKey, info: PackSeal.info, associated: seal.associated)
         buffer.base.copyMemory(from: PackTrailer.packMagic, byteCount: 8)
         buffer.count = 8
         opened = AlignedBuffer(capacity: 1 << 18)
@@ -42,10 +46,11 @@ public final class PackWriter {
     private var capacity: Int { min(buffer.capacity, PackTrailer.maximumPackSize) }
 
     /// Whether another blob of that length has room.
-    public func fits(encodedLength: Int) -> Bool {
-        let directory = (blobs.count + 1) * Self.directoryBytesPerBlob + Self.fixedBytes
+    /// - Parameter size: of the whole pack, where that is to be less than the buffer holds.
+    public func fits(encodedLength: Int, in size: Int = .max) -> Bool {
+        let directory = directoryBytes + Self.directoryBytesPerBlob + Self.fixedBytes
         return blobs.count < PackDirectory.maximumBlobs
-            && buffer.count + encodedLength + 16 + directory <= capacity
+            && buffer.count + encodedLength + 16 + directory <= min(capacity, size)
     }
 
     /// Seals a blob into the pack; then opens what was sealed and compares, so that a fault of memory or processor
@@ -80,18 +85,21 @@ public final class PackWriter {
         }
         buffer.count += encoded.count + 16
         blobs.append(record)
+        directoryBytes += 32 + 1 + 4 + 4 + (encoding == .delta ? 1 + 8 * bases.count : 0)
         return record
     }
 
-    /// Adds directory and trailer; the buffer then holds the whole object. Reads both back as a reader would, and
+    /// Adds padding, directory and trailer; the buffer then holds the whole object. Reads both back as a reader would, and
     /// throws `.failed` when they do not say what was written.
-    public func finish(signer: SigningKey) throws(RepoError) -> FinishedPack {
-        let plain = PackDirectory.encode(blobs)
+    /// - Parameter size: the pack is padded to it where it is no larger; otherwise to the least of its class (`PackSize`) that the buffer holds.
+    public func finish(signer: SigningKey, paddedTo size: Int = 0) throws(RepoError) -> FinishedPack {
+        let padding = pad(to: size, tail: PackDirectory.encode(blobs, padding: 0).count + Self.fixedBytes)
+        let plain = PackDirectory.encode(blobs, padding: padding)
         let nonce = SealingNonce.random()
         let header = PackTrailer.header(
             directoryLength: UInt32(plain.count + 16), blobCount: UInt32(blobs.count), epoch: epoch.epoch,
             envelope: envelope, nonce: nonce.bytes, signer: signer.id)
-        let sealed = AuthenticatedCipher(key: epoch.indexKey.bytes).seal(
+        let sealed = AuthenticatedCipher(key: epoch.indexKey).seal(
             nonce: nonce, associated: PackTrailer.directoryContext + header[..<96], plain)
         let signature = signer.sign(PackTrailer.message(sealedDirectory: sealed, header: header))
         let tail = sealed + header + signature + PackTrailer.magic
@@ -108,6 +116,15 @@ public final class PackWriter {
             id: ObjectHasher.hash(buffer.bytes), size: UInt64(buffer.count),
             seal: PackSeal(epoch: epoch.epoch, envelope: envelope, signer: signer.id), isVerified: false)
         return FinishedPack(record: record, blobs: blobs)
+    }
+
+    /// With random bytes, which look as what is sealed does. Returns how many.
+    private func pad(to size: Int, tail: Int) -> Int {
+        let whole = buffer.count + tail
+        let padding = max(0, min(whole <= size ? size : PackSize.padded(whole), capacity) - whole)
+        RandomBytes.fill(UnsafeMutableRawBufferPointer(start: buffer.base + buffer.count, count: padding))
+        buffer.count += padding
+        return padding
     }
 
     private func readBack(_ signer: SigningKey) throws(RepoError) -> [BlobRecord] {

@@ -4,20 +4,23 @@ import CLibcrypto
 public struct AgreementKey: Sendable {
     public static let byteCount = 32
 
-    private let secret: SecretBytes
+    /// The private key.
+    public let secret: SecretBytes
     private let key: HeldKey
     /// 32 bytes.
     public let publicKey: [UInt8]
 
     /// Derives the public key: about 40 µs. Traps unless the private key has 32 bytes.
-    public init(privateKey: [UInt8]) {
-        let secret = SecretBytes(privateKey)
+    public init(privateKey: [UInt8]) { self.init(secret: SecretBytes(privateKey)) }
+
+    /// The same of a secret.
+    public init(secret: SecretBytes) {
         self.secret = secret
         key = HeldKey(.x25519, secret)
         publicKey = key.publicKey
     }
 
-    public static func generate() -> AgreementKey { AgreementKey(privateKey: RandomBytes.make(byteCount)) }
+    public static func generate() -> AgreementKey { AgreementKey(secret: .random(byteCount)) }
 
     /// 32 bytes, a copy that the caller keeps no longer than needed.
     public var privateKey: [UInt8] { secret.bytes }
@@ -30,12 +33,11 @@ public struct AgreementKey: Sendable {
         defer { EVP_PKEY_CTX_free(context) }
         precondition(EVP_PKEY_derive_init(context) == 1, "EVP_PKEY_derive_init failed")
         guard EVP_PKEY_derive_set_peer(context, peer.pointer) == 1 else { return nil }
-        var shared = [UInt8](repeating: 0, count: AgreementKey.byteCount)
-        var count = shared.count
-        guard EVP_PKEY_derive(context, &shared, &count) == 1, count == AgreementKey.byteCount else {
-            return nil
+        var count = AgreementKey.byteCount
+        var isGood = false
+        let shared = SecretBytes(count: count) { space in
+            isGood = EVP_PKEY_derive(context, space.bindMemory(to: UInt8.self).baseAddress, &count) == 1 && count == space.count && space.contains { $0 != 0 }
         }
-        defer { OPENSSL_cleanse(&shared, shared.count) }
-        return shared.allSatisfy { $0 == 0 } ? nil : SecretBytes(shared)
+        return isGood ? shared : nil
     }
 }

@@ -15,7 +15,7 @@ public final class AuthenticatedCipher {
     private let opening: OpaquePointer
 
     /// Traps unless the key has 32 bytes.
-    public init(key: [UInt8]) {
+    public init(key: SecretBytes) {
         precondition(key.count == AuthenticatedCipher.keyByteCount, "an AES-256 key has 32 bytes")
         guard let sealing = EVP_CIPHER_CTX_new(), let opening = EVP_CIPHER_CTX_new() else {
             fatalError("out of memory for a cipher")
@@ -23,9 +23,15 @@ public final class AuthenticatedCipher {
         self.sealing = sealing
         self.opening = opening
         // The default nonce length of GCM is 12 bytes, so it need not be set.
-        AuthenticatedCipher.check(EVP_EncryptInit_ex(sealing, EVP_aes_256_gcm(), nil, key, nil))
-        AuthenticatedCipher.check(EVP_DecryptInit_ex(opening, EVP_aes_256_gcm(), nil, key, nil))
+        key.withUnsafeBytes { key in
+            let key = key.bindMemory(to: UInt8.self).baseAddress
+            AuthenticatedCipher.check(EVP_EncryptInit_ex(sealing, EVP_aes_256_gcm(), nil, key, nil))
+            AuthenticatedCipher.check(EVP_DecryptInit_ex(opening, EVP_aes_256_gcm(), nil, key, nil))
+        }
     }
+
+    /// The same of a key that is no secret, as in tests.
+    public convenience init(key: [UInt8]) { self.init(key: SecretBytes(key)) }
 
     deinit {
         // Both wipe their key schedules.
@@ -111,6 +117,29 @@ public final class AuthenticatedCipher {
             }
             filled = count
         }
+    }
+
+    /// `seal` of a secret.
+    public func seal(nonce: SealingNonce, associated: [UInt8], _ secret: SecretBytes) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: secret.count + AuthenticatedCipher.tagByteCount) { buffer, filled in
+            associated.withUnsafeBytes { associated in
+                secret.withUnsafeBytes { seal(nonce: nonce, associated: associated, plaintext: $0, into: buffer.baseAddress!) }
+            }
+            filled = secret.count + AuthenticatedCipher.tagByteCount
+        }
+    }
+
+    /// `open` of a secret. Nil when it does not authenticate.
+    public func openSecret(nonce: SealingNonce, associated: [UInt8], _ sealed: some Collection<UInt8>) -> SecretBytes? {
+        let count = sealed.count - AuthenticatedCipher.tagByteCount
+        guard count > 0 else { return nil }
+        var opened = false
+        let secret = SecretBytes(count: count) { space in
+            opened = associated.withUnsafeBytes { associated in
+                Array(sealed).withUnsafeBytes { open(nonce: nonce, associated: associated, sealed: $0, into: space.baseAddress!) }
+            }
+        }
+        return opened ? secret : nil
     }
 
     /// `open` on arrays; allocates the result. Nil when it does not authenticate.

@@ -9,7 +9,7 @@ public enum Envelope {
     /// Traps when `publicKey` is not 32 bytes or is a point of low order: public keys come from a config
     /// that a full key signed.
     public static func seal(
-        _ secret: [UInt8], to publicKey: [UInt8], info: String, associated: [UInt8]
+        _ secret: SecretBytes, to publicKey: [UInt8], info: String, associated: [UInt8]
     ) -> [UInt8] {
         let ephemeral = AgreementKey.generate()
         guard let shared = ephemeral.sharedSecret(with: publicKey) else {
@@ -23,18 +23,18 @@ public enum Envelope {
     /// Nil when it was sealed to another key, for another use, or is damaged.
     public static func open(
         _ envelope: some Collection<UInt8>, with key: AgreementKey, info: String, associated: [UInt8]
-    ) -> [UInt8]? {
+    ) -> SecretBytes? {
         guard envelope.count >= overheadByteCount else { return nil }
         let ephemeral = Array(envelope.prefix(AgreementKey.byteCount))
         guard let shared = key.sharedSecret(with: ephemeral) else { return nil }
         let wrapping = wrappingKey(shared, ephemeral: ephemeral, recipient: key.publicKey, info: info)
         let sealed = envelope.dropFirst(AgreementKey.byteCount)
-        return AuthenticatedCipher(key: wrapping).open(nonce: .zero, associated: associated, sealed)
+        return AuthenticatedCipher(key: wrapping).openSecret(nonce: .zero, associated: associated, sealed)
     }
 
     private static func wrappingKey(
         _ shared: SecretBytes, ephemeral: [UInt8], recipient: [UInt8], info: String
-    ) -> [UInt8] {
-        KeyDerivation.hkdf(shared.bytes, salt: ephemeral + recipient, info: Array(info.utf8))
+    ) -> SecretBytes {
+        KeyDerivation.hkdf(shared, salt: ephemeral + recipient, info: Array(info.utf8))
     }
 }

@@ -5,7 +5,8 @@ public struct SigningKey: Sendable {
     public static let seedByteCount = 32
     public static let publicKeyByteCount = 32
 
-    private let secret: SecretBytes
+    /// The seed.
+    public let secret: SecretBytes
     private let key: HeldKey
     /// 32 bytes.
     public let publicKey: [UInt8]
@@ -15,13 +16,14 @@ public struct SigningKey: Sendable {
         self.init(secret: SecretBytes(seed))
     }
 
-    private init(secret: SecretBytes) {
+    /// The same of a secret.
+    public init(secret: SecretBytes) {
         self.secret = secret
         key = HeldKey(.ed25519, secret)
         publicKey = key.publicKey
     }
 
-    public static func generate() -> SigningKey { SigningKey(seed: RandomBytes.make(seedByteCount)) }
+    public static func generate() -> SigningKey { SigningKey(secret: .random(seedByteCount)) }
 
     /// 32 bytes, a copy that the caller keeps no longer than needed.
     public var seed: [UInt8] { secret.bytes }

@@ -32,7 +32,7 @@ public final class ChildProcess: Sendable {
 
     /// Starts the program, found by PATH, with its arguments; its standard error is ours, and its standard input unless `pipesInput`.
     /// Throws `.sourceFailed`.
-    /// - Parameter environment: set for the child on top of ours.
+    /// - Parameter environment: set for the child on top of ours, which it gets without the password.
     public init(_ command: [String], environment: [String: String] = [:], pipesInput: Bool = false) throws(RepoError) {
         var ends: [CInt] = [0, 0]
         guard linux_pipe_cloexec(&ends) == 0 else { throw Self.failure(command[0], errno) }
@@ -60,7 +60,7 @@ public final class ChildProcess: Sendable {
         posix_spawnattr_setsigdefault(&attributes, &all)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         var arguments = command.map { strdup($0) } + [nil]
-        var variables = Self.variables(environment).map { strdup($0) } + [nil]
+        var variables = ChildEnvironment.variables(environment).map { strdup($0) } + [nil]
         defer { for text in arguments + variables { free(text) } }
         var child = pid_t()
         let result = posix_spawnp(&child, command[0], &actions, &attributes, &arguments, &variables)
@@ -74,18 +74,6 @@ public final class ChildProcess: Sendable {
         output = ends[0]
         identifier = child
         state = Monitor(State(input: pipesInput ? inputEnds[1] : nil))
-    }
-
-    /// Ours with some changed, each `NAME=value`.
-    private static func variables(_ changes: [String: String]) -> [String] {
-        var words: [String] = []
-        var variable = environ
-        while let text = variable.pointee {
-            let word = String(cString: text)
-            if changes[String(word.prefix { $0 != "=" })] == nil { words.append(word) }
-            variable += 1
-        }
-        return words + changes.map { "\($0.key)=\($0.value)" }
     }
 
     private static func failure(_ program: String, _ status: CInt) -> RepoError {

@@ -1,3 +1,4 @@
+import BlobEngine
 import RepoBase
 import Repository
 
@@ -72,6 +73,7 @@ enum CredentialSource: Equatable {
     /// The first line, without its end.
     private func password(in bytes: [UInt8], _ place: String) throws(RepoError) -> [UInt8] {
         var line = Array(bytes.prefix { $0 != UInt8(ascii: "\n") })
+        defer { SecretBytes.wipe(bytes) }
         if line.last == UInt8(ascii: "\r"), line.count < bytes.count { line.removeLast() }
         guard !line.isEmpty else {
             throw RepoError(

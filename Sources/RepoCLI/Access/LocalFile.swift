@@ -1,3 +1,4 @@
+import BlobEngine
 import Glibc
 import RepoBase
 
@@ -12,10 +13,12 @@ enum LocalFile {
         return try read(file, path, what, limit: limit)
     }
 
-    /// Everything up to the end of a descriptor.
+    /// Everything up to the end of a descriptor. What is short leaves no other copy in memory, for it may be a secret.
     static func read(_ file: CInt, _ path: String, _ what: String, limit: Int) throws(RepoError) -> [UInt8] {
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(4096)
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        defer { SecretBytes.wipe(buffer) }
         while true {
             let count = Glibc.read(file, &buffer, buffer.count)
             if count == 0 { return bytes }

@@ -35,9 +35,14 @@ struct OtherRepository {
                 .noRepository, "there is no repository in \(store.location)",
                 advice: "Make one with 'repo init --repo \(store.location) --copy-of' this one, or with 'repo init' and keys of its own.")
         }
-        let keys = try KeyRing.open(store, try credentials.credentials(context.console, prompt: "Password of \(store.location)"))
+        let secret = try credentials.credentials(context.console, prompt: "Password of \(store.location)")
+        defer { secret.wipe() }
+        var keys = try KeyRing.open(store, secret)
         let place = ObjectHasher.hash(Array(store.location.utf8)).short
+        let watch = isDryRun ? nil : try context.freshnessWatch(keys, location, store)
+        try watch?.compareConfig(&keys, store)
         return try OpenRepository(
-            store: store, keys: keys, cacheDirectory: "\(context.cacheDirectory())/\(keys.repositoryID)-\(place)", isRemote: location.isRemote)
+            store: store, keys: keys, cacheDirectory: "\(context.cacheDirectory())/\(keys.repositoryID)-\(place)", isRemote: location.isRemote,
+            freshness: watch)
     }
 }

@@ -33,6 +33,8 @@ enum PasswordPrompt {
         var text = prompt
         text.withUTF8 { try? Console.write(UnsafeRawBufferPointer($0), to: console.errors) }
         var bytes: [UInt8] = []
+        // It grows no further, which would leave copies in memory.
+        bytes.reserveCapacity(4096)
         var byte: UInt8 = 0
         while true {
             let count = read(console.input, &byte, 1)

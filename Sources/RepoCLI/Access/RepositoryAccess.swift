@@ -42,11 +42,14 @@ extension CommandContext {
         let source = try credentialSource()
         if location.isRemote, source != .terminal {
             let credentials = try source.credentials(console, prompt: "")
+            defer { credentials.wipe() }
             let remembered = RememberedOpening(cacheDirectory(), location: try locationText(), credentials)
             if let keys = remembered.open(credentials) {
                 do {
                     let store = try location.open(self)
-                    if let answer = try body(try openRepository(store, keys, copies: true), false) { return answer }
+                    // What is missing is said of the repository as it is.
+                    let watch = try freshnessWatch(keys, location, store, isSilent: true)
+                    if let answer = try body(try openRepository(store, keys, copies: true, watch), false) { return answer }
                 } catch let error as RepoError where [.damaged, .notFound, .noRepository, .wrongKey, .conflict].contains(error.code) {
                     // Perhaps another repository is there by now, or keys have changed.
                 }
@@ -74,17 +77,21 @@ extension CommandContext {
         // Nobody types a password for what is not there. Otherwise the opening itself says so.
         if source == .terminal, try store.stat(StoreKey("config")) == nil { _ = try KeyRing.open(store, .password([])) }
         let credentials = try source.credentials(console, prompt: "Password of \(store.location)")
+        defer { credentials.wipe() }
         let remembered = try RememberedOpening(cacheDirectory(), location: locationText(), credentials)
-        let keys = try location().isRemote ? remembered.openAnew(store, credentials) : KeyRing.open(store, credentials)
-        return try openRepository(store, keys, copies: copies)
+        var keys = try location().isRemote ? remembered.openAnew(store, credentials) : KeyRing.open(store, credentials)
+        let watch = try freshnessWatch(keys, location(), store)
+        try watch.compareConfig(&keys, store)
+        return try openRepository(store, keys, copies: copies, watch)
     }
 
-    private func openRepository(_ store: any Store, _ keys: KeyRing, copies: Bool) throws -> OpenRepository {
+    private func openRepository(_ store: any Store, _ keys: KeyRing, copies: Bool, _ watch: FreshnessWatch) throws -> OpenRepository {
         let folder = cacheDirectory() + "/\(keys.repositoryID)"
         let limit = try copies ? cacheSize() : 0
         return try OpenRepository(
             store: store, keys: keys, cacheDirectory: folder,
-            objects: limit > 0 ? ObjectCache(folder: folder + "/objects", limit: limit) : nil, isRemote: location().isRemote)
+            objects: limit > 0 ? ObjectCache(folder: folder + "/objects", limit: limit) : nil, isRemote: location().isRemote,
+            freshness: watch)
     }
 
     /// Bytes that copies of a remote repository's objects may take. Throws `.usage`.

@@ -67,7 +67,7 @@ enum RepositoryLocation: Equatable {
                 try SFTPStore(location, mustExist: !creating, command: context.console.variable("REPO_SSH_COMMAND")))
         }
         let retrying = RetryingStore(
-            store, policy: try Self.patience(context.console),
+            RoundedReadStore(store), policy: try Self.patience(context.console),
             onRetry: { error, wait in
                 context.note("\(error.message); trying again in \(max(1, wait.components.seconds)) s")
             })

@@ -12,7 +12,7 @@ struct CheckCommand: RepoSubcommand {
         discussion: """
             Without options the structure: that every blob is indexed and every pack is there. --read-data opens \
             everything and recomputes every id. Damage is named with the snapshots and paths that it hurts; the exit \
-            status is then 12. --heal-from brings it back from a copy of the repository, --heal from those that are configured; then \
+            status is then 12. What this machine has seen in the repository and is gone, without a record of it, is damage, too. --heal-from brings it back from a copy of the repository, --heal from those that are configured; then \
             everything is checked again.
 
             Examples:

@@ -49,7 +49,7 @@ struct ForgetCommand: RepoSubcommand {
             let names = Forgetting.Grouping.allCases.map(\.rawValue).joined(separator: ", ")
             throw RepoError(.usage, "'\(groupBy)' is nothing to group by", advice: "Write one of \(names).")
         }
-        let repository = try context.openRepository()
+        let repository = try context.openRepository(to: "let snapshots go")
         var isOnHold = false
         let gone =
             snapshots.isEmpty

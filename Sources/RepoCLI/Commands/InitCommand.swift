@@ -44,11 +44,12 @@ struct InitCommand: RepoSubcommand {
         }
         let credentials = try source.credentials(
             context.console, prompt: "Password for the new repository", isNew: true)
+        defer { credentials.wipe() }
         guard case .password(let password) = credentials else { return ExitStatus.usage }
         let store = try proven(location, context)
         let stream = ChunkProfile.stream
         let profiles: [ChunkerProfile] = [
-            .contentDefined(
+            .keyedContentDefined(
                 minimum: stream.minimum, normal: stream.normal, maximum: stream.maximum,
                 strictBits: stream.strictBits, looseBits: stream.looseBits),
             .pageAligned(size: PageProfile.relation.chunkSize),

@@ -95,12 +95,13 @@ struct KeyAddCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
+        let repository = try context.openRepository(to: "change keys")
         var keys = repository.keys
         let role: KeyRole = writer ? .writer : .full
         let protection: KeyProtection =
             out == nil ? .password(try NewPassword.read(newPasswordFile, context)) : .machine
         let added = try keys.addKey(to: repository.store, protection, role: role, label: label)
+        try repository.freshness?.compareConfig(&keys, repository.store)
         if let out, let text = added.keyFile {
             do {
                 try LocalFile.create(out, text, "the key file")
@@ -144,7 +145,7 @@ struct KeyRemoveCommand: RepoSubcommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
+        let repository = try context.openRepository(to: "change keys")
         var keys = repository.keys
         let matches = keys.listKeys().filter { $0.state == .active && "\($0.id)".hasPrefix(key.lowercased()) }
         guard let found = matches.first, !key.isEmpty else {
@@ -157,6 +158,7 @@ struct KeyRemoveCommand: RepoSubcommand {
                 .usage, "\(matches.count) keys' ids begin with '\(key)'", advice: "Give more digits.")
         }
         try keys.removeKey(found.id, from: repository.store, evenOwn: evenOwn)
+        try repository.freshness?.compareConfig(&keys, repository.store)
         try MadeKey(keyId: "\(found.id)", keyFile: nil).show(context, "key \(found.id) removed")
         return ExitStatus.done
     }
@@ -171,7 +173,7 @@ struct KeyPasswordCommand: RepoSubcommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
+        let repository = try context.openRepository(to: "change keys")
         var keys = repository.keys
         try keys.changePassword(to: NewPassword.read(newPasswordFile, context), in: repository.store)
         try MadeKey(keyId: "\(keys.keyID)", keyFile: nil).show(
@@ -189,9 +191,10 @@ struct KeyRotateCommand: RepoSubcommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
+        let repository = try context.openRepository(to: "change keys")
         var keys = repository.keys
         let epoch = try keys.rotate(in: repository.store)
+        try repository.freshness?.compareConfig(&keys, repository.store)
         try context.console.print(
             context.options.json ? JSONOutput.line(["epoch": epoch]) : "epoch \(epoch) has begun")
         return ExitStatus.done
@@ -216,9 +219,10 @@ struct KeyExportCommand: RepoSubcommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let repository = try context.openRepository()
+        let repository = try context.openRepository(to: "change keys")
         var keys = repository.keys
         let added = try keys.exportKey(to: repository.store, label: label)
+        try repository.freshness?.compareConfig(&keys, repository.store)
         guard let text = added.keyFile else { throw RepoError(.failed, "the new key has no file") }
         guard let out else {
             try context.console.write(text)

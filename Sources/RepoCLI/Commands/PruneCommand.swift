@@ -25,7 +25,7 @@ struct PruneCommand: RepoSubcommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(_ context: CommandContext) throws -> Int32 {
-        try prune.run(try context.openRepository(), context, isDryRun: isDryRun)
+        try prune.run(try context.openRepository(to: "prune"), context, isDryRun: isDryRun)
     }
 }
 

@@ -173,7 +173,8 @@ struct RestoreCommand: RepoSubcommand {
         } else if !context.options.quiet {
             try context.console.print(summary.line)
         }
-        return result.exitStatus
+        // Of a snapshot that was named all is as it was asked for; what was chosen may not be the one that it should be.
+        return snapshot == nil || snapshot?.hasPrefix("latest") == true ? context.exitStatus(result.exitStatus, repository) : result.exitStatus
     }
 
     /// Recovers a cluster when that is what was asked for; nil when files are to be restored as they were.

@@ -14,7 +14,7 @@ struct SnapshotRun {
     init(_ context: CommandContext, _ arguments: SnapshotArguments) throws {
         self.context = context
         self.arguments = arguments
-        let opened = try context.openRepository()
+        let opened = try context.openRepository(to: "store a snapshot")
         repository =
             arguments.isDryRun
             ? try OpenRepository(
@@ -42,7 +42,7 @@ struct SnapshotRun {
             // A dry run's id names nothing.
             if !arguments.isDryRun { try context.console.print("\(outcome.id)") }
         }
-        return outcome.problems.isEmpty ? ExitStatus.done : ExitStatus.incomplete
+        return context.exitStatus(outcome.problems.isEmpty ? ExitStatus.done : ExitStatus.incomplete, repository)
     }
 }
 

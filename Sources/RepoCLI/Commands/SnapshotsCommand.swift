@@ -14,6 +14,8 @@ struct SnapshotsCommand: RepoSubcommand {
             """)
 
     @OptionGroup var filter: SnapshotFilter
+    @Flag(help: "Take snapshots and a config that this machine has seen and the store does not show for gone: after it was brought back from an older copy.")
+    var acceptMissing = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     private struct Row: Encodable {
@@ -30,11 +32,13 @@ struct SnapshotsCommand: RepoSubcommand {
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
-        let (all, held, problems) = try context.withRememberedKeys { repository, isSure in
+        if acceptMissing { try accept(context) }
+        let (all, held, problems, repository) = try context.withRememberedKeys { repository, isSure in
             var problems: [RepoError] = []
             let (entries, held) = try SnapshotCatalog(repository).allAndHeld { problems.append($1) }
-            // That there is none, or one is damaged, is for the repository as it is to say.
-            return isSure || problems.isEmpty && !entries.isEmpty ? (entries, held, problems) : nil
+            // That there is none, or one is damaged or missing, is for the repository as it is to say.
+            let isGood = problems.isEmpty && !entries.isEmpty && repository.freshness?.findings.isEmpty != false
+            return isSure || isGood ? (entries, held, problems, repository) : nil
         }
         for problem in problems { context.warn(problem.message) }
         let damaged = problems.count
@@ -70,7 +74,14 @@ struct SnapshotsCommand: RepoSubcommand {
         } else if damaged == 0 {
             context.note("There are no snapshots" + (filter.isEmpty ? " yet." : " that match."))
         }
-        return damaged == 0 ? ExitStatus.done : RepoError.Code.damaged.exitStatus
+        return context.exitStatus(damaged == 0 ? ExitStatus.done : RepoError.Code.damaged.exitStatus, repository)
+    }
+
+    private func accept(_ context: CommandContext) throws {
+        let repository = try context.openRepository()
+        let accepted = try repository.freshness?.accept(repository) ?? []
+        for finding in accepted { context.note("accepted: \(finding.object): \(finding.problem)") }
+        if accepted.isEmpty { context.note("Nothing is missing of what this machine has seen.") }
     }
 }
 

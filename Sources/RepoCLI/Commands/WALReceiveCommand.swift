@@ -145,13 +145,3 @@ struct WALReceiveCommand: RepoSubcommand {
         return applicationName.map(target.named) ?? target
     }
 }
-
-extension CommandContext {
-    /// Where this program keeps what must not be lost (XDG Base Directory Specification; systemd.exec, StateDirectory=).
-    func stateDirectory() -> String {
-        if let folders = console.variable("STATE_DIRECTORY"), let first = folders.split(separator: ":").first { return String(first) }
-        if let state = console.variable("XDG_STATE_HOME"), state.hasPrefix("/") { return state + "/repo" }
-        if let home = console.variable("HOME") { return home + "/.local/state/repo" }
-        return "/var/lib/repo"
-    }
-}

@@ -27,7 +27,8 @@ struct WALStatusCommand: RepoSubcommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(_ context: CommandContext) throws -> Int32 {
-        var status = try WALArchive(try context.openRepository()).status(promises: context.promises())
+        let repository = try context.openRepository()
+        var status = try WALArchive(repository).status(promises: context.promises())
         var servers: [(state: ServerState, behind: UInt64)] = []
         if let dsn {
             let state = try ServerState(PostgresConnection(ConnectionTarget(dsn), applicationName: "repo wal status"))
@@ -42,7 +43,7 @@ struct WALStatusCommand: RepoSubcommand {
             if let limitation = status.limitation { context.note(limitation) }
             if status.clusters.isEmpty { context.note("There is no log of any cluster yet.") }
         }
-        return ExitStatus.done
+        return context.exitStatus(ExitStatus.done, repository)
     }
 }
 

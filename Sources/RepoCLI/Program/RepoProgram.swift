@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// The program.
@@ -6,6 +7,8 @@ public enum RepoProgram {
     public static func main() -> Never {
         // Writing to a reader that went away is reported by write(2) and ends the command in order.
         signal(SIGPIPE, SIG_IGN)
+        // Keys are in memory from here on: no core dump, and nobody but root reads it. Programs that are started are not concerned.
+        _ = linux_forbid_dumps()
         let console = Console.system()
         Interruption.watch(console)
         let status = CommandRunner(console: console).run(Array(CommandLine.arguments.dropFirst()))

@@ -8,7 +8,7 @@ import Storage
 /// along. A pack that is full goes to the uploader through a bounded queue and its buffer comes back, so at most `bufferCount` buffers exist.
 /// Order on the store (design, commit order): packs, then the index segment that names them.
 final class PackOutput: Sendable {
-    /// Sealed bytes after which a pack of chunks is closed; packs of lists and trees are half as large.
+    /// Bytes of a full pack of chunks, whatever is in it; packs of lists and trees are half as large.
     static let targetSize = 16 << 20
     /// Two packs are open, each uploader has one, and one waits.
     private let bufferCount: Int
@@ -51,6 +51,8 @@ final class PackOutput: Sendable {
         let buffer: AlignedBuffer
         /// Of lists and trees.
         let isMetadata: Bool
+        /// Another blob was about to come: such packs are all of one size.
+        let isFull: Bool
     }
 
     private let repository: OpenRepository
@@ -88,8 +90,8 @@ final class PackOutput: Sendable {
         encoded: UnsafeRawBufferPointer
     ) throws {
         try (type == .chunk ? data : metadata).withLock { open in
-            if let writer = open.writer, !writer.fits(encodedLength: encoded.count) || writer.size >= target(type) {
-                handOver(&open, isMetadata: type != .chunk)
+            if let writer = open.writer, !writer.fits(encodedLength: encoded.count, in: Self.target(isMetadata: type != .chunk)) {
+                handOver(&open, isMetadata: type != .chunk, isFull: true)
             }
             let writer = try open.writer ?? begin(&open, holding: encoded.count)
             _ = try writer.append(
@@ -101,7 +103,7 @@ final class PackOutput: Sendable {
         }
     }
 
-    private func target(_ type: BlobType) -> Int { type == .chunk ? Self.targetSize : Self.targetSize / 2 }
+    private static func target(isMetadata: Bool) -> Int { isMetadata ? targetSize / 2 : targetSize }
 
     private func begin(_ open: inout Open, holding encodedLength: Int) throws -> PackWriter {
         let buffer: AlignedBuffer = try state.wait { state in
@@ -117,11 +119,11 @@ final class PackOutput: Sendable {
         return writer
     }
 
-    private func handOver(_ open: inout Open, isMetadata: Bool) {
+    private func handOver(_ open: inout Open, isMetadata: Bool, isFull: Bool = false) {
         guard let writer = open.writer, let buffer = open.buffer else { return }
         open = Open()
         state.withLock { $0.uploading += 1 }
-        uploads.push(Upload(writer: writer, buffer: buffer, isMetadata: isMetadata))
+        uploads.push(Upload(writer: writer, buffer: buffer, isMetadata: isMetadata, isFull: isFull))
     }
 
     private static func store(_ upload: Upload, _ repository: OpenRepository, _ state: Monitor<State>) {
@@ -129,7 +131,8 @@ final class PackOutput: Sendable {
         var done: (pack: PackRecord, blobs: [BlobRecord])?
         do {
             if let failed = state.withLock({ $0.failure }) { throw failed }
-            let pack = try upload.writer.finish(signer: repository.keys.signer)
+            let size = upload.isFull ? target(isMetadata: upload.isMetadata) : 0
+            let pack = try upload.writer.finish(signer: repository.keys.signer, paddedTo: size)
             do {
                 try repository.store.put(PackObject.key(pack.record.id), upload.buffer.bytes, .create)
             } catch let error as RepoError where error.code == .conflict {

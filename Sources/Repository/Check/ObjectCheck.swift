@@ -20,11 +20,13 @@ struct ObjectCheck {
         try checkKeys()
         try checkIndex()
         try checkSnapshots()
-        try checkRecords(Journal.prefix, .journal, .journal) { (key, bytes, _) throws(RepoError) in
+        let remembered = repository.freshness?.memory()
+        let journal = try checkRecords(Journal.prefix, .journal, .journal) { (key, bytes, _) throws(RepoError) in
             guard key.description == "\(Journal.prefix)\(ObjectHasher.hash(bytes))" else {
                 throw RepoError.damaged("\(key)", "its content does not match its name")
             }
         }
+        checkFreshness(remembered, journal)
         try checkReports()
         try checkRecords("gc/", .collection, .collection) { (key, _, fields) throws(RepoError) in
             // Packs and writers have ids of different lengths, so the one's list cannot pass for the other's.
@@ -192,6 +194,21 @@ struct ObjectCheck {
         }
     }
 
+    /// What this machine has seen and the store does not show any more.
+    private mutating func checkFreshness(_ remembered: SeenState?, _ journal: [StoreKey]) {
+        for finding in repository.freshness?.findings ?? [] {
+            if case .log = finding { continue }  // The check of the log names it.
+            var damage = Damage(object: finding.object, kind: finding.isOfConfig ? .config : .snapshot, problem: finding.problem)
+            if case .snapshot(let id, _, _, _) = finding { damage.snapshots = [id] }
+            errors.append(damage)
+        }
+        guard let remembered else { return }
+        let listed = Set(journal.map(\.description))
+        for key in remembered.records.map({ "\(Journal.prefix)\($0)" }) where !listed.contains(key) {
+            errors.append(Damage(object: key, kind: .journal, problem: "it is missing: this machine has read it, and nothing ever deletes one"))
+        }
+    }
+
     private mutating func checkReports() throws {
         let reports = Reports(repository)
         for id in try reports.ids() {
@@ -207,12 +224,15 @@ struct ObjectCheck {
         }
     }
 
+    /// Returns what was listed.
+    @discardableResult
     private mutating func checkRecords(
         _ prefix: String, _ kind: SealedRecord.Kind, _ damageKind: Damage.Kind,
         _ body: (StoreKey, [UInt8], RecordFields) throws(RepoError) -> Void
-    ) throws {
+    ) throws -> [StoreKey] {
         let repository = repository
-        for object in try repository.store.list(prefix) where !object.key.description.hasSuffix(".fence") {
+        let listed = try repository.store.list(prefix)
+        for object in listed where !object.key.description.hasSuffix(".fence") {
             guard let bytes = try bytes(object.key, limit: SealedRecord.byteLimit, damageKind) else {
                 continue
             }
@@ -223,6 +243,7 @@ struct ObjectCheck {
                 try body(object.key, bytes, record.fields)
             }
         }
+        return listed.map(\.key)
     }
 
     /// Nil when it is gone or damaged; damage is noted.

@@ -123,7 +123,10 @@ final class CollectionRun {
         var roots: [BlobID] = []
         var ids: Set<ObjectID> = []
         let absent = collector.options.isDryRun ? collector.options.withoutSnapshots : []
-        for id in try catalog.names().ids where !absent.contains(id) {
+        let listed = try catalog.names().ids
+        // What a hidden snapshot needs would go for good.
+        try repository.requireNothingMissing(to: "delete what no snapshot needs")
+        for id in listed where !absent.contains(id) {
             do {
                 roots.append(try catalog.read(id).snapshot.root)
                 ids.insert(id)

@@ -36,7 +36,7 @@ public struct Collector {
         let store = repository.store
         let repository = try OpenRepository(
             store: ReservingStore(store), keys: repository.keys, cacheDirectory: repository.cacheDirectory,
-            objects: repository.objects, isRemote: repository.isRemote)
+            objects: repository.objects, isRemote: repository.isRemote, freshness: repository.freshness)
         let registration = try WriterRegistration.begin(repository)
         defer {
             registration.end()

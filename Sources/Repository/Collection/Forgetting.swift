@@ -53,13 +53,15 @@ public struct Forgetting {
         }
     }
 
-    /// Deletes what was decided to go. Returns the ids. Throws `.refused` for a writer key.
+    /// Deletes what was decided to go. Returns the ids. Throws `.refused` for a writer key, and `.damaged` where the store hides snapshots that this
+    /// machine has seen.
     ///
     /// A hold that was put on since the decision counts. The journal is written before anything is deleted.
     @discardableResult
     public func apply(_ decisions: [Decision], rules: RetentionRules, stamp: JournalStamp = .now()) throws
         -> [ObjectID]
     {
+        try repository.requireNothingMissing(to: "let snapshots go by rules that do not see all of them")
         let going = decisions.filter { !$0.isKept }
         return try delete(
             going.map { ($0.entry.id, $0.reasons.joined(separator: "; ")) }, because: "rules: \(rules)",
@@ -110,6 +112,7 @@ public struct Forgetting {
             try makeRoom(by: going[0].id, record)
         }
         for snapshot in going { try store.delete(SnapshotObject.key(snapshot.id)) }
+        repository.freshness?.removed(going.map(\.id))
         if store.hasUsedReserve { SpaceReserve.keep(in: repository.store) }
         return going.map(\.id)
     }

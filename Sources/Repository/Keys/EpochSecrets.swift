@@ -13,7 +13,7 @@ struct EpochSecrets {
     /// New random keys.
     static func generate(_ number: UInt32) -> EpochSecrets {
         EpochSecrets(
-            number: number, indexKey: SecretBytes(RandomBytes.make(indexKeyByteCount)), agreement: .generate()
+            number: number, indexKey: .random(indexKeyByteCount), agreement: .generate()
         )
     }
 
@@ -29,8 +29,7 @@ struct EpochSecrets {
 
     /// What `key` may know, in an envelope for it.
     func grant(to key: KeyEntry, in repositoryID: RepositoryID) -> EpochGrant {
-        var secret = indexKey.bytes
-        if key.role == .full { secret += agreement.privateKey }
+        let secret = key.role == .full ? SecretBytes(joining: [indexKey, agreement.secret]) : indexKey
         let associated = EpochSecrets.associated(repositoryID, number, key.id)
         return EpochGrant(
             keyID: key.id,
@@ -62,13 +61,13 @@ struct EpochSecrets {
                 secret.count == count
             else { throw .damaged(object, "its grant of epoch \(entry.number) to key \(id) does not open") }
             let agreement: AgreementKey? =
-                payload.role == .full ? AgreementKey(privateKey: Array(secret[indexKeyByteCount...])) : nil
+                payload.role == .full ? AgreementKey(secret: secret.part(indexKeyByteCount..<count)) : nil
             guard agreement == nil || agreement?.publicKey == entry.publicKey else {
                 throw .damaged(object, "the keys of epoch \(entry.number) do not belong together")
             }
             epochs[entry.number] = EpochKeys(
                 epoch: entry.number, publicKey: entry.publicKey,
-                indexKey: SecretBytes(secret[..<indexKeyByteCount]), agreement: agreement)
+                indexKey: secret.part(0..<indexKeyByteCount), agreement: agreement)
         }
         guard epochs[config.currentEpoch] != nil else {
             throw .damaged(

@@ -18,16 +18,9 @@ struct KeyPayload: Sendable {
 
     var role: KeyRole { authorityKey == nil ? .writer : .full }
 
-    func encoded() -> [UInt8] {
-        var writer = ByteWriter()
-        writer.raw(repositoryID.bytes)
-        writer.raw(authority)
-        writer.raw(signingKey.seed)
-        writer.raw(agreementKey.privateKey)
-        writer.raw(idSecret.bytes)
-        writer.raw(chunkerSecret.bytes)
-        if let authorityKey { writer.raw(authorityKey.seed) }
-        return writer.bytes
+    func encoded() -> SecretBytes {
+        let parts = [SecretBytes(repositoryID.bytes + authority), signingKey.secret, agreementKey.secret, idSecret, chunkerSecret]
+        return SecretBytes(joining: parts + [authorityKey?.secret].compactMap { $0 })
     }
 
     init(
@@ -43,21 +36,28 @@ struct KeyPayload: Sendable {
         self.authorityKey = authorityKey
     }
 
-    init(_ bytes: [UInt8], role: KeyRole, object: String) throws(RepoError) {
-        var reader = ByteReader(bytes, object: object)
-        repositoryID = RepositoryID(bytes: try reader.raw(RepositoryID.byteCount))!
-        authority = Array(try reader.raw(SigningKey.publicKeyByteCount))
-        signingKey = SigningKey(seed: Array(try reader.raw(SigningKey.seedByteCount)))
-        agreementKey = AgreementKey(privateKey: Array(try reader.raw(AgreementKey.byteCount)))
-        idSecret = SecretBytes(try reader.raw(KeyPayload.secretByteCount))
-        chunkerSecret = SecretBytes(try reader.raw(KeyPayload.secretByteCount))
+    init(_ payload: SecretBytes, role: KeyRole, object: String) throws(RepoError) {
+        let lengths = [RepositoryID.byteCount, SigningKey.publicKeyByteCount, SigningKey.seedByteCount, AgreementKey.byteCount]
+            + [KeyPayload.secretByteCount, KeyPayload.secretByteCount] + (role == .full ? [SigningKey.seedByteCount] : [])
+        guard payload.count == lengths.reduce(0, +) else { throw .damaged(object, "its payload has \(payload.count) bytes") }
+        var parts: [SecretBytes] = []
+        var at = 0
+        for length in lengths {
+            parts.append(payload.part(at..<at + length))
+            at += length
+        }
+        repositoryID = RepositoryID(bytes: parts[0].bytes)!
+        authority = parts[1].bytes
+        signingKey = SigningKey(secret: parts[2])
+        agreementKey = AgreementKey(secret: parts[3])
+        idSecret = parts[4]
+        chunkerSecret = parts[5]
         if role == .full {
-            let authorityKey = SigningKey(seed: Array(try reader.raw(SigningKey.seedByteCount)))
+            let authorityKey = SigningKey(secret: parts[6])
             guard authorityKey.publicKey == authority else {
-                throw reader.fail("its halves of the authority's key do not belong together")
+                throw .damaged(object, "its halves of the authority's key do not belong together")
             }
             self.authorityKey = authorityKey
         }
-        try reader.expectEnd()
     }
 }

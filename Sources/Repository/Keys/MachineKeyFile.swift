@@ -22,17 +22,38 @@ public struct MachineKeyFile: Sendable {
     /// Parses the file's content; white space around the line is ignored. Throws `.wrongKey` for anything
     /// else.
     public init(parsing content: [UInt8]) throws(RepoError) {
-        let line = String(decoding: content, as: UTF8.self)
-        let words = line.split(whereSeparator: \.isWhitespace)
-        guard words.count == 4, words[0] == MachineKeyFile.prefix, let repositoryID = RepositoryID(words[1]),
-            let keyID = KeyID(words[2]), let secret = Hexadecimal.decode(words[3]),
-            secret.count == MachineKeyFile.secretByteCount
+        // The last word is never made a string, of which copies would stay in memory.
+        let words = content.split { Self.isSpace($0) }
+        func text(_ word: Int) -> String { String(decoding: words[word], as: UTF8.self) }
+        guard words.count == 4, text(0) == MachineKeyFile.prefix, let repositoryID = RepositoryID(text(1)), let keyID = KeyID(text(2)),
+            let secret = Self.secret(words[3])
         else {
             throw RepoError(
                 .wrongKey, "the key file does not hold a machine key",
                 advice: "It must be the one line that 'repo key add' or 'repo key export' wrote.")
         }
-        self.init(repositoryID: repositoryID, keyID: keyID, secret: SecretBytes(secret))
+        self.init(repositoryID: repositoryID, keyID: keyID, secret: secret)
+    }
+
+    /// As ASCII has it.
+    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
+
+    /// Of 64 digits of `0-9a-f`; nil otherwise.
+    private static func secret(_ digits: ArraySlice<UInt8>) -> SecretBytes? {
+        func value(_ digit: UInt8) -> UInt8? {
+            switch digit {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+            default: nil
+            }
+        }
+        guard digits.count == 2 * secretByteCount, digits.allSatisfy({ value($0) != nil }) else { return nil }
+        return SecretBytes(count: secretByteCount) { space in
+            for place in 0..<secretByteCount {
+                let first = digits.startIndex + 2 * place
+                space[place] = value(digits[first])! << 4 | value(digits[first + 1])!
+            }
+        }
     }
 
     /// The line with its end, for a file that only its owner can read.

@@ -14,7 +14,7 @@ struct NewKey {
             return NewKey(
                 object: try WrappedKey.wrap(payload, password: password, scrypt: scrypt), keyFile: nil)
         case .machine:
-            let secret = SecretBytes(RandomBytes.make(MachineKeyFile.secretByteCount))
+            let secret = SecretBytes.random(MachineKeyFile.secretByteCount)
             return NewKey(
                 object: WrappedKey.wrap(payload, machineSecret: secret),
                 keyFile: MachineKeyFile(

@@ -26,8 +26,8 @@ public enum RepositoryCreation {
         let authorityKey = SigningKey.generate()
         let payload = KeyPayload(
             repositoryID: .random(), authority: authorityKey.publicKey, signingKey: .generate(),
-            agreementKey: .generate(), idSecret: SecretBytes(RandomBytes.make(KeyPayload.secretByteCount)),
-            chunkerSecret: SecretBytes(RandomBytes.make(KeyPayload.secretByteCount)),
+            agreementKey: .generate(), idSecret: .random(KeyPayload.secretByteCount),
+            chunkerSecret: .random(KeyPayload.secretByteCount),
             authorityKey: authorityKey)
         let made = try NewKey.make(payload, protection, scrypt)
         let entry = KeyEntry(payload, protection.kind, created: stamp.time, label: label)

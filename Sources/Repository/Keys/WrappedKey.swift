@@ -36,7 +36,7 @@ struct WrappedKey {
             throw RepoError(.usage, "the password is empty", advice: "Give one, or make a machine key.")
         }
         let salt = RandomBytes.make(saltByteCount)
-        let key = try KeyDerivation.scrypt(
+        let key = try KeyDerivation.scryptKey(
             password: password, salt: salt, logN: Int(parameters.log2N), r: Int(parameters.r),
             p: Int(parameters.p))
         return seal(
@@ -46,12 +46,12 @@ struct WrappedKey {
 
     static func wrap(_ payload: KeyPayload, machineSecret: SecretBytes) -> [UInt8] {
         let salt = RandomBytes.make(saltByteCount)
-        let key = KeyDerivation.hkdf(machineSecret.bytes, salt: salt, info: machineInfo)
+        let key = KeyDerivation.hkdf(machineSecret, salt: salt, info: machineInfo)
         return seal(payload, under: key, salt: salt, kind: .machine, scrypt: [0, 0, 0])
     }
 
     private static func seal(
-        _ payload: KeyPayload, under key: [UInt8], salt: [UInt8], kind: KeyKind, scrypt: [UInt8]
+        _ payload: KeyPayload, under key: SecretBytes, salt: [UInt8], kind: KeyKind, scrypt: [UInt8]
     ) -> [UInt8] {
         let nonce = SealingNonce.random()
         var writer = ByteWriter()
@@ -104,17 +104,17 @@ struct WrappedKey {
 
     /// Costs one scrypt. Nil for a wrong password, which damaged bytes cannot be told from.
     func unwrap(password: [UInt8]) throws(RepoError) -> KeyPayload? {
-        try payload(under: KeyDerivation.scrypt(password: password, salt: salt, logN: log2N, r: r, p: p))
+        try payload(under: KeyDerivation.scryptKey(password: password, salt: salt, logN: log2N, r: r, p: p))
     }
 
     /// Nil for a wrong secret, which damaged bytes cannot be told from.
     func unwrap(machineSecret: SecretBytes) throws(RepoError) -> KeyPayload? {
         try payload(
-            under: KeyDerivation.hkdf(machineSecret.bytes, salt: salt, info: WrappedKey.machineInfo))
+            under: KeyDerivation.hkdf(machineSecret, salt: salt, info: WrappedKey.machineInfo))
     }
 
-    private func payload(under key: [UInt8]) throws(RepoError) -> KeyPayload? {
-        guard let bytes = AuthenticatedCipher(key: key).open(nonce: nonce, associated: header, sealed) else {
+    private func payload(under key: SecretBytes) throws(RepoError) -> KeyPayload? {
+        guard let bytes = AuthenticatedCipher(key: key).openSecret(nonce: nonce, associated: header, sealed) else {
             return nil
         }
         return try KeyPayload(bytes, role: role, object: object)

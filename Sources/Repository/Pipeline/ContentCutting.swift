@@ -46,11 +46,11 @@ final class ContentCutting: Sendable {
     /// - Parameters:
     ///   - start: position in the ring of the content's first byte; the content is contiguous from there.
     ///   - isFollowing: whether chunks of an earlier version are expected from the beginning.
-    init(content: PendingContent, profile: ChunkProfile, start: UInt64, batcher: ChunkBatcher, isFollowing: Bool) {
+    init(content: PendingContent, profile: ChunkProfile, key: CutKey, start: UInt64, batcher: ChunkBatcher, isFollowing: Bool) {
         self.content = content
         self.start = start
         self.batcher = batcher
-        state = Monitor(State(cutter: ChunkCutter(profile: profile), place: isFollowing ? Place(number: 0, offset: 0) : nil))
+        state = Monitor(State(cutter: ChunkCutter(profile: profile, key: key), place: isFollowing ? Place(number: 0, offset: 0) : nil))
     }
 
     /// Where to expect the earlier version's chunks, and the version of this answer.

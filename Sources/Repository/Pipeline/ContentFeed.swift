@@ -145,7 +145,7 @@ public final class ContentFeed {
         let cutting =
             cutting
             ?? ContentCutting(
-                content: content, profile: pipeline.chunkProfile, start: start, batcher: pipeline.batcher,
+                content: content, profile: pipeline.chunkProfile, key: pipeline.gear.cutKey, start: start, batcher: pipeline.batcher,
                 isFollowing: following != nil)
         self.cutting = cutting
         pipeline.queue.push(

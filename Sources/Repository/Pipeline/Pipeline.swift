@@ -22,7 +22,7 @@ final class Pipeline: Sendable {
     let progress = Monitor(SnapshotProgress())
     /// Bytes of content-defined contents that the rolling hash went over: what could not be followed along an earlier version.
     let scannedBytes = Monitor(0)
-    private let gear: GearTable
+    let gear: GearTable
     private let failed = Monitor<RepoError?>(nil)
     private let workers = Monitor<[WorkerThread]>([])
     /// Candidates' memory between segments: fresh memory would cost more than the scan's own writes.
@@ -38,7 +38,7 @@ final class Pipeline: Sendable {
         batcher = ChunkBatcher(queue)
         chunkProfile = repository.chunkProfile
         pageChunkSize = repository.pageChunkSize
-        gear = GearTable(chunkerSecret: repository.keys.chunkerSecret.bytes)
+        gear = GearTable(chunkerSecret: repository.keys.chunkerSecret)
         workers.withLock { workers in
             workers = (0..<threads).map { _ in WorkerThread { [self] in run() } }
         }

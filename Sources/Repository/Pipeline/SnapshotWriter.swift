@@ -176,8 +176,9 @@ public final class SnapshotWriter {
             guard !isCancelled else { throw pipeline.failure }
             try repository.store.put(key, bytes, .create)
             repository.objects?.keep(id, bytes)
-            try confirm(key, root: root)
+            try confirm(id, root: root)
             registration.end()
+            repository.freshness?.stored(SnapshotCatalog.Entry(id: id, snapshot: snapshot, signer: repository.keys.keyID))
             remembered?.memory?.finish(SnapshotCatalog.Entry(id: id, snapshot: snapshot))
             return (id, snapshot)
         } catch {
@@ -188,10 +189,12 @@ public final class SnapshotWriter {
 
     /// Fenced meanwhile: the collector no longer waited for this writer, so the root may rest on what is gone. It is kept only
     /// when everything is there.
-    private func confirm(_ key: StoreKey, root: BlobID) throws {
+    private func confirm(_ id: ObjectID, root: BlobID) throws {
         guard try registration.isFenced() else { return }
         guard Reachability.isConfirmed(root, repository) else {
-            try repository.store.delete(key)
+            // Somebody may have seen it.
+            try Journal.append(to: repository.store, by: repository.keys, .now(), action: RemovalRecords.withdrawal, subjects: ["\(id)"])
+            try repository.store.delete(SnapshotObject.key(id))
             throw RepoError(
                 .failed, "this snapshot was silent for so long that a prune no longer waited for it, and what it rested on is gone",
                 advice: "Run the snapshot again; raise 'prune --fence-after' when snapshots take that long.")

@@ -32,7 +32,7 @@ struct EnvelopedFrame: Sendable {
 
     /// Throws `.failed` when it is larger than a reader takes, or when what was sealed does not open to what it was.
     func encode(_ fields: [UInt8], epoch: EpochKeys, signer: SigningKey) throws(RepoError) -> [UInt8] {
-        let dataKey = RandomBytes.make(Self.dataKeyCount)
+        let dataKey = SecretBytes.random(Self.dataKeyCount)
         var writer = ByteWriter()
         writer.raw(magic)
         writer.u32(Self.version)

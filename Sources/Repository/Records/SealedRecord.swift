@@ -65,7 +65,7 @@ public struct SealedRecord: Hashable, Sendable {
         writer.raw(nonce.bytes)
         writer.raw(signer.id.bytes)
         let header = writer.bytes
-        let cipher = AuthenticatedCipher(key: epoch.indexKey.bytes)
+        let cipher = AuthenticatedCipher(key: epoch.indexKey)
         let sealed = cipher.seal(nonce: nonce, associated: header, body)
         writer.raw(signer.sign(signedMessage(kind, sealed: sealed, header: header)))
         writer.raw(sealed)
@@ -108,7 +108,7 @@ public struct SealedRecord: Hashable, Sendable {
         try keyRing.verify(
             signature, of: signedMessage(kind, sealed: sealed, header: header), by: signer, object: object)
         let cipher = AuthenticatedCipher(
-            key: try keyRing.requireEpoch(epoch, object: object).indexKey.bytes)
+            key: try keyRing.requireEpoch(epoch, object: object).indexKey)
         guard let body = cipher.open(nonce: nonce, associated: header, sealed) else {
             throw .damaged(object, "it does not open with the keys of epoch \(epoch)")
         }

@@ -49,11 +49,12 @@ public struct SnapshotRepair {
                 to: repository.store, by: repository.keys, stamp, action: "repair snapshot",
                 subjects: ["\(entry.id)", "\(new)"], details: ["\(result.problemCount) entries lost"])
             if forget, !held.contains(entry.id) {
-                try repository.store.delete(SnapshotObject.key(entry.id))
+                // Recorded first: whoever misses it must find out why.
                 try Journal.append(
                     to: repository.store, by: repository.keys, stamp, action: "forget",
                     subjects: ["\(entry.id)"],
                     details: ["repaired by \(new)"])
+                try repository.store.delete(SnapshotObject.key(entry.id))
             }
         }
         return repaired

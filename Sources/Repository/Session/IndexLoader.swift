@@ -56,8 +56,9 @@ struct IndexLoader {
         }
         return IndexView(
             tables: counting.map { (name: $0.0, table: $0.1) }, condemned: condemned, absent: absent,
-            usableForDeduplication: { [repository] signer, pack in
-                repository.trusts(segmentSigner: signer, pack)
+            // Weak: the repository holds this view, and would never let go of its keys.
+            usableForDeduplication: { [weak repository] signer, pack in
+                repository?.trusts(segmentSigner: signer, pack) ?? false
             })
     }
 

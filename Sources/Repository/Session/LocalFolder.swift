@@ -56,8 +56,17 @@ enum LocalFolder {
         return bytes
     }
 
-    /// Writes a file of this user's alone beside its place and renames it there; not fsynced.
-    static func replace(_ path: String, with bytes: [UInt8]) throws(RepoError) {
+    /// Makes the names in a folder durable, where its file system can.
+    private static func synchronise(_ folder: String) {
+        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        fsync(descriptor)
+        close(descriptor)
+    }
+
+    /// Writes a file of this user's alone beside its place and renames it there.
+    /// - Parameter durably: file and folder are synchronised: for what cannot be made again.
+    static func replace(_ path: String, with bytes: [UInt8], durably: Bool = false) throws(RepoError) {
         let temporary = "\(path).\(getpid())"
         func failure() -> RepoError {
             let status = errno
@@ -77,6 +86,12 @@ enum LocalFolder {
             }
             written += count
         }
+        guard !durably || fsync(file) == 0 else {
+            let error = failure()
+            close(file)
+            throw error
+        }
         guard close(file) == 0, rename(temporary, path) == 0 else { throw failure() }
+        if durably, let slash = path.lastIndex(of: "/") { synchronise(String(path[..<slash])) }
     }
 }

@@ -17,6 +17,8 @@ public final class OpenRepository: Sendable {
     let metadata: MetadataPacks?
     /// Whether each call of the store takes a round trip over a network, so that fewer and larger ones, and more at once, are better.
     public let isRemote: Bool
+    /// What this machine has seen here before; nil for those that need not know.
+    public let freshness: FreshnessWatch?
 
     public let blobHasher: BlobHasher
     /// For streams and files.
@@ -32,15 +34,21 @@ public final class OpenRepository: Sendable {
     private let looksForPacks = Monitor(false)
 
     /// Throws `.damaged` when config has no usable chunker profiles.
-    /// - Parameter objects: nil also for those who are to prove what the store holds.
-    public init(store: any Store, keys: KeyRing, cacheDirectory: String, objects: ObjectCache? = nil, isRemote: Bool = false) throws {
+    /// - Parameters:
+    ///   - objects: nil also for those who are to prove what the store holds.
+    ///   - freshness: told of every listing of the snapshots. Nil for a dry run, whose objects will never be in the store.
+    public init(
+        store: any Store, keys: KeyRing, cacheDirectory: String, objects: ObjectCache? = nil, isRemote: Bool = false,
+        freshness: FreshnessWatch? = nil
+    ) throws {
+        self.freshness = freshness
         self.store = store
         self.objects = objects
         self.isRemote = isRemote
         metadata = objects.map { MetadataPacks($0, store) }
         ring = RefreshedKeyRing(keys, store)
         self.cacheDirectory = cacheDirectory
-        blobHasher = BlobHasher(idSecret: keys.idSecret.bytes)
+        blobHasher = BlobHasher(idSecret: keys.idSecret)
         var stream: ChunkProfile?
         var page: Int?
         for profile in keys.profiles {
@@ -49,6 +57,10 @@ public final class OpenRepository: Sendable {
                 stream = try ChunkProfile(
                     minimum: minimum, normal: normal, maximum: maximum, strictBits: strictBits,
                     looseBits: looseBits)
+            case .keyedContentDefined(let minimum, let normal, let maximum, let strictBits, let looseBits):
+                stream = try ChunkProfile(
+                    minimum: minimum, normal: normal, maximum: maximum, strictBits: strictBits,
+                    looseBits: looseBits, decision: .keyedHash)
             case .pageAligned(let size): page = try PageProfile(chunkSize: size).chunkSize
             }
         }

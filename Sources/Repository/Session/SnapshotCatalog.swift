@@ -27,8 +27,11 @@ public struct SnapshotCatalog {
 
     /// All ids, from one listing, and which of them are held.
     public func names() throws -> (ids: [ObjectID], held: Set<ObjectID>) {
+        let before = repository.freshness?.memory()
         let (objects, held) = try objects()
-        return (objects.map(\.id), held)
+        let ids = objects.map(\.id)
+        if let before { try repository.freshness?.compare(ids, since: before, repository) }
+        return (ids, held)
     }
 
     /// The same, with the times at which they came by the store's clock.
@@ -95,6 +98,7 @@ public struct SnapshotCatalog {
     public func allAndHeld(
         onProblem: (ObjectID, RepoError) throws -> Void = { throw $1 }
     ) throws -> (entries: [Entry], held: Set<ObjectID>) {
+        let before = repository.freshness?.memory()
         let (objects, held) = try objects()
         var entries: [Entry] = []
         for (id, stored) in objects {
@@ -106,6 +110,7 @@ public struct SnapshotCatalog {
                 try onProblem(id, error)
             }
         }
+        if let before { try repository.freshness?.compare(objects.map(\.id), entries, since: before, repository) }
         return (entries.sorted { ($0.snapshot.time, $0.id) < ($1.snapshot.time, $1.id) }, held)
     }
 
@@ -113,8 +118,11 @@ public struct SnapshotCatalog {
     /// and remembers, where that is still there.
     public func latest(source: String, host: String) throws -> Entry? {
         guard repository.keys.role == .full else {
-            let remembered = RememberedSnapshot(repository.cacheDirectory, source: source, host: host)
-            return try remembered.flatMap { try repository.store.stat(SnapshotObject.key($0.entry.id)) == nil ? nil : $0.entry }
+            // One listing, which also shows what is missing of what this machine has seen.
+            let present = try Set(names().ids)
+            return RememberedSnapshot(repository.cacheDirectory, source: source, host: host).flatMap {
+                present.contains($0.entry.id) ? $0.entry : nil
+            }
         }
         return try all(onProblem: { _, _ in }).last {
             $0.snapshot.source == source && $0.snapshot.host == host

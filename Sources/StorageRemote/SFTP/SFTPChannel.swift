@@ -43,9 +43,10 @@ final class SFTPChannel: Sendable {
         // 0x80 is POSIX_SPAWN_SETSID, which glibc hides behind _GNU_SOURCE.
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) | 0x80)
         var arguments = words.map { strdup($0) } + [nil]
-        defer { for text in arguments { free(text) } }
+        var variables = ChildEnvironment.variables().map { strdup($0) } + [nil]
+        defer { for text in arguments + variables { free(text) } }
         var child = pid_t()
-        let result = posix_spawnp(&child, words[0], &actions, &attributes, &arguments, environ)
+        let result = posix_spawnp(&child, words[0], &actions, &attributes, &arguments, &variables)
         close(ends[1])
         close(complaints[1])
         guard result == 0 else {

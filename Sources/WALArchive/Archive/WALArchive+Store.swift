@@ -36,7 +36,7 @@ extension WALArchive {
         let name = try object ?? Self.name(for: files.names)
         let key = name.key(systemIdentifier: system)
         var identities = Identities(files, hasher)
-        if try compare(name, identities, system: system) { return .alreadyThere }
+        if try compare(name, identities, system: system) { return seen(name, key, .alreadyThere) }
         let writer = WALObjectWriter(keys: repository.keys, hasher: hasher, threads: threads)
         let sealed = try writer.seal(
             files, key: key, segmentSize: segmentSize, stored: stamp.time, host: stamp.host)
@@ -46,10 +46,16 @@ extension WALArchive {
         } catch let error as RepoError where error.code == .conflict {
             // Somebody was faster, or an earlier put had worked and its answer was lost.
             guard try compare(name, identities, system: system) else { throw error }
-            return .alreadyThere
+            return seen(name, key, .alreadyThere)
         }
         _ = try compare(name, identities, system: system, except: name)
-        return .new(bytes: sealed.bytes.count)
+        return seen(name, key, .new(bytes: sealed.bytes.count))
+    }
+
+    /// Whole segments are remembered, so that this machine notices where they are hidden.
+    private func seen(_ name: WALObjectName, _ key: StoreKey, _ stored: Stored) -> Stored {
+        if let last = name.lastDigits { repository.freshness?.archived(key, last: last) }
+        return stored
     }
 
     /// Whether each of the files is in the archive with the same content, and durable. Throws as `store` does.
@@ -121,6 +127,14 @@ extension WALObjectName {
     var receivedLength: UInt64 {
         if case .received(_, let length) = self { return UInt64(length) }
         return 0
+    }
+
+    /// The last sixteen digits of the last whole segment's name, as a number; nil where it holds none.
+    var lastDigits: UInt64? {
+        switch self {
+        case .file(.segment(let name)), .batch(_, let name): UInt64(name.suffix(16), radix: 16)
+        case .file, .received: nil
+        }
     }
 
     var isBatch: Bool {

@@ -13,7 +13,7 @@ public struct WALArchive: Sendable {
 
     public init(_ repository: OpenRepository) {
         self.repository = repository
-        hasher = ContentHasher(idSecret: repository.keys.idSecret.bytes, info: WALObjectFrame.identityInfo)
+        hasher = ContentHasher(idSecret: repository.keys.idSecret, info: WALObjectFrame.identityInfo)
     }
 
     var store: any Store { repository.store }

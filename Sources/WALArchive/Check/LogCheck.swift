@@ -46,7 +46,8 @@ public struct LogCheck: Sendable {
             if backup.facts.includesLog { roots[backup.id] = entry.snapshot.root }
         }
         var report = CheckReport()
-        for system in Set(try archive.systems()).union(backups.keys).sorted() {
+        let seen = archive.repository.freshness?.clusters ?? []
+        for system in Set(try archive.systems()).union(backups.keys).union(seen).sorted() {
             let own = backups[system] ?? []
             if let source, !own.contains(where: { $0.source == source }) { continue }
             try check(system, own, &report)
@@ -77,9 +78,23 @@ public struct LogCheck: Sendable {
         }
     }
 
+    /// What this machine has seen and is gone.
+    private func compare(_ system: UInt64, _ keys: [StoreKey], since before: SeenState, _ report: inout CheckReport) throws {
+        let newest = keys.compactMap { key in
+            WALObjectName.parse(key).flatMap { $0.systemIdentifier == system ? $0.name.lastDigits : nil }.map { (key: key, last: $0) }
+        }
+        let watch = archive.repository.freshness
+        try watch?.compareLog(ofCluster: system, newest, since: before, archive.repository)
+        for finding in watch?.findings ?? [] where finding.object.hasPrefix("wal/\(system)/") {
+            report.errors.append(Damage(object: finding.object, kind: .log, problem: finding.problem))
+        }
+    }
+
     private func check(_ system: UInt64, _ backups: [BaseBackup], _ report: inout CheckReport) throws {
         var objects: [StoredObject] = []
+        let before = archive.repository.freshness?.memory()
         try archive.store.list("wal/\(system)/") { objects.append($0) }
+        if let before { try compare(system, objects.map(\.key), since: before, &report) }
         objects.sort { $0.key < $1.key }
         report.objects += UInt64(objects.count)
         let chosen = choose(objects)

@@ -52,7 +52,19 @@ public struct WALGet {
             try LocalContent.publish(content, at: destination)
             return .deliveredPart
         }
+        try requireNothingHidden(segment, system)
         return .absent(isGap: try archive.names(around: segment, system: system).surrounds(segment))
+    }
+
+    /// A server that is told that a segment is absent ends its recovery there. Throws `.damaged` where this machine has seen log as late as that, and
+    /// the store shows none any more.
+    private func requireNothingHidden(_ segment: String, _ system: UInt64) throws {
+        guard let watch = archive.repository.freshness, watch.clusters.contains(system) else { return }
+        _ = try archive.inventory(of: system)
+        let folder = WALObjectName.folder(systemIdentifier: system, timeline: UInt32(segment.prefix(8), radix: 16) ?? 0)
+        for finding in watch.findings where finding.object.hasPrefix(folder) && finding.object.suffix(24) >= segment {
+            throw RepoError(.damaged, "\(segment) is not in the archive, which this machine has seen as far as \(finding.object)", advice: FreshnessFinding.advice)
+        }
     }
 
     /// The cluster that the options or the data directory tell, without asking the repository.

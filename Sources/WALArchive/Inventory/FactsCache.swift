@@ -15,7 +15,7 @@ struct FactsCache {
     private static let fileLimit = 4096
     private static let sizeLimit = 16 << 20
 
-    init(folder: String, idSecret: [UInt8]) {
+    init(folder: String, idSecret: SecretBytes) {
         self.folder = folder
         hasher = ContentHasher(idSecret: idSecret, info: "repo wal facts cache v1")
     }

@@ -21,7 +21,7 @@ public final class WALFactsReader {
         self.archive = archive
         self.inventory = inventory
         cache = FactsCache(
-            folder: archive.repository.cacheDirectory + "/wal-facts", idSecret: archive.repository.keys.idSecret.bytes)
+            folder: archive.repository.cacheDirectory + "/wal-facts", idSecret: archive.repository.keys.idSecret)
     }
 
     deinit { save() }

@@ -1,5 +1,6 @@
 public import PostgresFormats
 import RepoBase
+import Repository
 import Storage
 
 /// What the archive has of one cluster's log, from one listing.
@@ -19,6 +20,8 @@ extension WALArchive {
     public func inventory(of system: UInt64) throws -> WALInventory {
         var timelines: [WALTimeline] = []
         var strays: [String] = []
+        let before = repository.freshness?.memory()
+        var newest: [(key: StoreKey, last: UInt64)] = []
         for folder in try store.folders(in: "wal/\(system)").sorted() {
             guard let timeline = UInt32(folder, radix: 16), WALSegment.hexadecimal(timeline) == folder else {
                 strays.append("wal/\(system)/\(folder)")
@@ -27,9 +30,11 @@ extension WALArchive {
             var names = TimelineNames(system: system, timeline: timeline)
             try store.listKeys(WALObjectName.folder(systemIdentifier: system, timeline: timeline)) { names.add($0) }
             strays += names.strays
+            newest += names.newest
             guard let size = try segmentSize(of: names, system) else { continue }
             timelines.append(names.timeline(size))
         }
+        if let before { try repository.freshness?.compareLog(ofCluster: system, newest, since: before, repository) }
         return WALInventory(systemIdentifier: system, timelines: timelines, strays: strays)
     }
 
@@ -121,11 +126,18 @@ private struct TimelineNames {
         let newest = segments.max { $0.last < $1.last }
         let oldest = segments.min { $0.first < $1.first }
         let picked = [newest, oldest].compactMap { $0 } + segments.prefix(6)
-        return picked.map { pair in
-            let first = WALSegment.hexadecimal(timelineNumber) + hexadecimal(pair.first)
-            return pair.first == pair.last
-                ? .file(.segment(name: first)) : .batch(first: first, last: WALSegment.hexadecimal(timelineNumber) + hexadecimal(pair.last))
-        } + others.filter { $0.segment != nil }.prefix(8)
+        return picked.map(name) + others.filter { $0.segment != nil }.prefix(8)
+    }
+
+    /// The newest object of whole segments, and the last sixteen digits of its last one.
+    var newest: [(key: StoreKey, last: UInt64)] {
+        segments.max { $0.last < $1.last }.map { [(name($0).key(systemIdentifier: system), $0.last)] } ?? []
+    }
+
+    private func name(_ pair: (first: UInt64, last: UInt64)) -> WALObjectName {
+        let first = WALSegment.hexadecimal(timelineNumber) + hexadecimal(pair.first)
+        return pair.first == pair.last
+            ? .file(.segment(name: first)) : .batch(first: first, last: WALSegment.hexadecimal(timelineNumber) + hexadecimal(pair.last))
     }
 
     private func hexadecimal(_ value: UInt64) -> String {

@@ -64,7 +64,7 @@ struct WALObjectFrame {
         guard let epochKeys = keys.epochKeys(epoch) else {
             throw .damaged(object, "its epoch \(epoch) is not one that key \(keys.keyID) knows")
         }
-        let cipher = AuthenticatedCipher(key: epochKeys.indexKey.bytes)
+        let cipher = AuthenticatedCipher(key: epochKeys.indexKey)
         guard let plain = cipher.open(nonce: nonce, associated: header, sealed) else {
             throw .damaged(object, "its description does not open with the keys of epoch \(epoch)")
         }
@@ -82,7 +82,7 @@ struct WALObjectFrame {
             let key = Envelope.open(envelope, with: agreement, info: Self.envelopeInfo, associated: associated),
             key.count == AuthenticatedCipher.keyByteCount
         else { throw .damaged(object, "it does not open with the keys of epoch \(epoch)") }
-        return SecretBytes(key)
+        return key
     }
 
     static func factsNonce(_ index: Int) -> SealingNonce {

@@ -54,7 +54,7 @@ public struct WALObjectReader: Sendable {
     /// The facts of every file that may have some, nil where none were stored. Throws `.wrongKey` for a writer key.
     public func facts() throws(RepoError) -> [WALFacts?] {
         guard !description.sealedFacts.isEmpty else { return description.files.filter(\.hasFacts).map { _ in nil } }
-        let cipher = AuthenticatedCipher(key: try frame.openDataKey(keys: keys, object: object).bytes)
+        let cipher = AuthenticatedCipher(key: try frame.openDataKey(keys: keys, object: object))
         var facts: [WALFacts?] = []
         for (index, sealed) in description.sealedFacts.enumerated() {
             let nonce = WALObjectFrame.factsNonce(index)
@@ -119,7 +119,7 @@ private final class PieceOpener {
     private let coder = BlobCoder()
     private let opened = AlignedBuffer(capacity: WALObjectDescription.Piece.maximumLength)
 
-    init(dataKey: SecretBytes) { cipher = AuthenticatedCipher(key: dataKey.bytes) }
+    init(dataKey: SecretBytes) { cipher = AuthenticatedCipher(key: dataKey) }
 
     func open(
         _ piece: WALObjectDescription.Piece, ordinal: Int, _ sealed: UnsafeRawBufferPointer, into out: UnsafeMutableRawPointer,

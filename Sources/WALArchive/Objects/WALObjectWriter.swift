@@ -58,7 +58,7 @@ struct WALObjectWriter {
     func seal(
         _ files: WALFileSource, key: StoreKey, segmentSize: WALSegmentSize?, stored: FileTime, host: String
     ) throws -> SealedWALObject {
-        let dataKey = SecretBytes(RandomBytes.make(AuthenticatedCipher.keyByteCount))
+        let dataKey = SecretBytes.random(AuthenticatedCipher.keyByteCount)
         let places = Self.places(files.lengths)
         let hasher = hasher
         let sealed = Monitor(places.map { SealedFile(pieces: [SealedPiece?](repeating: nil, count: $0.count)) })
@@ -122,7 +122,7 @@ struct WALObjectWriter {
     /// Facts of all files that may have some, empty ones where they are not known; none when nothing is known at all.
     private func sealFacts(_ facts: [WALFacts?], _ description: WALObjectDescription, _ dataKey: SecretBytes) -> [[UInt8]] {
         guard facts.contains(where: { $0 != nil }) else { return [] }
-        let cipher = AuthenticatedCipher(key: dataKey.bytes)
+        let cipher = AuthenticatedCipher(key: dataKey)
         return zip(facts, description.files).filter { $0.1.hasFacts }.enumerated().map { index, pair in
             cipher.seal(
                 nonce: WALObjectFrame.factsNonce(index), associated: WALObjectFrame.factsContext,
@@ -146,12 +146,12 @@ struct WALObjectWriter {
         writer.u32(UInt32(length))
         writer.raw(
             Envelope.seal(
-                dataKey.bytes, to: epoch.publicKey, info: WALObjectFrame.envelopeInfo, associated: writer.bytes))
+                dataKey, to: epoch.publicKey, info: WALObjectFrame.envelopeInfo, associated: writer.bytes))
         let nonce = SealingNonce.random()
         writer.raw(nonce.bytes)
         writer.raw(keys.signer.id.bytes)
         let header = writer.bytes
-        let sealed = AuthenticatedCipher(key: epoch.indexKey.bytes).seal(nonce: nonce, associated: header, plain)
+        let sealed = AuthenticatedCipher(key: epoch.indexKey).seal(nonce: nonce, associated: header, plain)
         writer.raw(keys.signer.sign(WALObjectFrame.message(description: sealed, header: header)))
         writer.raw(sealed)
 
@@ -181,7 +181,7 @@ private final class PieceSealer {
     private let decoded = AlignedBuffer(capacity: WALObjectWriter.pieceLength)
 
     init(dataKey: SecretBytes, level: Int32) {
-        cipher = AuthenticatedCipher(key: dataKey.bytes)
+        cipher = AuthenticatedCipher(key: dataKey)
         coder = BlobCoder(level: level)
     }
 

@@ -66,7 +66,7 @@ import Testing
         input.withUnsafeBufferPointer {
             CandidateScanner.scan(gear, base: $0.baseAddress!, count: $0.count, before: 0, into: &candidates)
         }
-        var cutter = ChunkCutter(profile: repository.chunkProfile)
+        var cutter = ChunkCutter(profile: repository.chunkProfile, key: GearTable(chunkerSecret: repository.keys.chunkerSecret.bytes).cutKey)
         var lengths: [Int] = []
         cutter.feed(candidates: candidates, segmentLength: input.count, isLast: true) { lengths.append($0.length) }
         return lengths

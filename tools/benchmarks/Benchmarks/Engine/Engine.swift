@@ -34,7 +34,7 @@ let benchmarks: @Sendable () -> Void = {
         }
         benchmark.startMeasurement()
         for _ in benchmark.scaledIterations {
-            var cutter = ChunkCutter(profile: .stream)
+            var cutter = ChunkCutter(profile: .stream, key: GearTable(chunkerSecret: Input.secret).cutKey)
             cutter.feed(candidates: candidates, segmentLength: input.count, isLast: true) { blackHole($0) }
         }
     }

@@ -53,6 +53,25 @@ public protocol Store: Sendable {
     /// Removes what is left of puts that were begun so long ago that nobody is at them any more: nothing that a listing tells. Returns how
     /// many.
     func removeAbandonedPuts(olderThan age: Duration) throws -> Int
+
+    // What only some stores can; `Store+Protection.swift` has what the others do.
+
+    /// Nothing can be put or deleted: each try throws `.refused`.
+    var isReadOnly: Bool { get }
+
+    /// The lock that every put of a key that it covers is given; nil: none.
+    var lock: ObjectLock? { get }
+
+    /// Until when nobody can delete the object, in seconds since 1970; nil for one that is not locked, or absent. One request.
+    func lockedUntil(_ key: StoreKey) throws -> Int64?
+
+    /// Locks the object until then, in seconds since 1970, in the mode of `lock`. One that is locked for longer stays so; an absent one is not an error. Throws
+    /// `.refused` where a store does not let its lock be changed. One request.
+    func extendLock(_ key: StoreKey, until: Int64) throws
+
+    /// As `delete`, and where the store locks what is put, with every version that it keeps, so that the room is free. Throws `.refused` while one of them is
+    /// locked.
+    func purge(_ keys: [StoreKey]) throws
 }
 
 public enum PutMode: Sendable {

@@ -4,6 +4,7 @@ import Policy
 import RepoBase
 import Repository
 import Storage
+import WALArchive
 
 struct PruneCommand: RepoSubcommand {
     static let configuration = CommandConfiguration(
@@ -11,7 +12,8 @@ struct PruneCommand: RepoSubcommand {
         abstract: "Free what no snapshot needs, beside running snapshots.",
         discussion: """
             Packs are deleted once no running snapshot can need them; otherwise a later run goes on with them. Of a \
-            database's log, what no base backup leads to is deleted, too.
+            database's log, what no base backup leads to is deleted, too. Where the location has lock=, the locks of all \
+            that is needed are extended, and what is locked and not needed any more is deleted by the first run after its lock has ended.
 
             Examples:
               repo prune
@@ -73,8 +75,9 @@ struct PruneArguments: ParsableArguments {
                     + "when there is room.")
         }
         let log = try pruning.run(isDryRun: isDryRun, without: gone)
+        let locks = isDryRun ? nil : try LockExtension(repository).run(leaving: log.leaving)
         if context.options.json {
-            try context.console.print(JSONOutput.line(PruneResult(outcome, log, isDryRun: isDryRun)))
+            try context.console.print(JSONOutput.line(PruneResult(outcome, log, locks, isDryRun: isDryRun)))
         } else if !context.options.quiet {
             if isDryRun || context.options.verbose {
                 for pack in outcome.condemned {
@@ -83,7 +86,8 @@ struct PruneArguments: ParsableArguments {
                 }
                 for line in log.lines { try context.console.print(line) }
             }
-            try context.console.print(PruneResult(outcome, log, isDryRun: isDryRun).line)
+            try context.console.print(PruneResult(outcome, log, locks, isDryRun: isDryRun).line)
+            for line in LockReport.lines(outcome, log, locks, context.zone) { try context.console.print(line) }
             for writer in outcome.waitingFor { try context.console.print("waiting for \(writer)") }
         }
         if !outcome.problems.isEmpty { return RepoError.Code.damaged.exitStatus }
@@ -116,9 +120,21 @@ private struct PruneResult: Encodable {
     let logObjectsDeleted: Int
     let logSegmentsDeleted: Int
     let logBytesFreed: UInt64
+    let packsLocked: Int?
+    let bytesLocked: UInt64?
+    let logObjectsLocked: Int?
+    let lockedUntil: String?
+    let locksKept: Int?
+    let locksExtended: Int?
     let dryRun: Bool?
 
-    init(_ outcome: CollectionOutcome, _ log: LogPruning.Outcome, isDryRun: Bool) {
+    init(_ outcome: CollectionOutcome, _ log: LogPruning.Outcome, _ locks: LockExtension.Outcome?, isDryRun: Bool) {
+        packsLocked = locks.map { _ in outcome.packsLocked }
+        bytesLocked = locks.map { _ in outcome.bytesLocked + log.locked.objects.reduce(0) { $0 + $1.size } }
+        logObjectsLocked = locks.map { _ in log.locked.objects.count }
+        lockedUntil = [outcome.lockedUntil, log.locked.until].compactMap { $0 }.max().map(TimeDisplay.utc(seconds:))
+        locksKept = locks?.objects
+        locksExtended = locks?.extended
         logObjectsDeleted = log.objects
         logSegmentsDeleted = log.segments
         logBytesFreed = log.bytes

@@ -81,7 +81,7 @@ public struct RepositoryCheck {
             try VerificationLedger(repository).record(
                 verified: whole.map { numbering.packs[Int($0)].id }, subset: data,
                 present: presence.indexed(numbering))
-            if options.endorsesPacks, objects.errors.isEmpty {
+            if options.endorsesPacks, objects.errors.isEmpty, !repository.store.isReadOnly {
                 report.endorsedPacks = try PackEndorsement(repository).endorse(
                     Set(whole.map { numbering.packs[Int($0)].id }))
             }

@@ -38,6 +38,10 @@ public struct CollectionOutcome: Hashable, Sendable {
     public var packsWaiting = 0
     /// The writers that sweeping waits for: who, where, since when.
     public var waitingFor: [WaitingWriter] = []
+    /// Condemned packs that nobody needs any more and that stay until their locks end, their bytes, and when the last of these locks does: seconds since 1970.
+    public var packsLocked = 0
+    public var bytesLocked: UInt64 = 0
+    public var lockedUntil: Int64?
     /// What is condemned, or would be, and why.
     public var condemned: [CondemnedPack] = []
     /// The store was too full to copy what is needed out of packs with garbage; those stay until there is room.

@@ -58,7 +58,7 @@ extension CollectionRun {
             let condemned = try repository.reloadIndex().condemned
             let isSafe = try isMarkingCurrent(snapshots, condemned: condemned) ? !mayNotSweep : rescue()
             // A record that vanished was finished by another collector.
-            due = isSafe ? ready.filter { condemned.isSuperset(of: $0.packs) } : []
+            due = isSafe ? try unlocked(ready.filter { condemned.isSuperset(of: $0.packs) }) : []
         }
         swept.formUnion(due.flatMap(\.packs))
         try registration?.checkFence()
@@ -81,10 +81,26 @@ extension CollectionRun {
         for record in due { try GarbageRecord.add(.swept, record.name, census.others, repository) }
     }
 
+    /// Records of which every pack may be deleted. The others stay as they are, condemned, until the last lock of theirs has ended: a record is swept as a whole.
+    private func unlocked(_ records: [GarbageRecord]) throws -> [GarbageRecord] {
+        guard repository.store.lock != nil else { return records }
+        let now = try storeClock()
+        let ledger = LockLedger(repository)
+        defer { ledger.save() }
+        return try records.filter { record in
+            let packs = record.packs.compactMap { storedPacks[$0] }
+            guard let last = try ledger.ends(of: packs).max(), last > now else { return true }
+            outcome.packsLocked += packs.count
+            outcome.bytesLocked += packs.reduce(0) { $0 + $1.size }
+            outcome.lockedUntil = max(outcome.lockedUntil ?? last, last)
+            return false
+        }
+    }
+
     private func deletePacks(of records: [GarbageRecord]) throws {
         collector.begin(.sweeping)
         for record in records {
-            try repository.store.delete(record.packs.map(PackObject.key))
+            try repository.store.purge(record.packs.map(PackObject.key))
         }
     }
 

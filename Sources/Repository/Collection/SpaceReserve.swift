@@ -29,7 +29,7 @@ public enum SpaceReserve {
 }
 
 /// A store that gives up the reserve when it is full, for small objects that deleting needs. Packs must fit without it.
-struct ReservingStore: Store {
+struct ReservingStore: StoreDecorator {
     let base: any Store
     private let used = Monitor(false)
 

@@ -6,8 +6,8 @@ public import RepoBase
 /// A create-only put may have worked although its answer was lost. When such a put is tried again and finds
 /// the name taken, the object there is read: the same bytes mean that it was ours. So callers who race for
 /// one name must put different bytes (a random nonce, their own id), as everything sealed does.
-public struct RetryingStore: Store {
-    private let base: any Store
+public struct RetryingStore: StoreDecorator {
+    package let base: any Store
     private let policy: RetryPolicy
     private let clock: StoreClock
     private let random: @Sendable () -> Double
@@ -102,6 +102,12 @@ public struct RetryingStore: Store {
     public func removeAbandonedPuts(olderThan age: Duration) throws -> Int {
         try retrying { try base.removeAbandonedPuts(olderThan: age) }
     }
+
+    public func lockedUntil(_ key: StoreKey) throws -> Int64? { try retrying { try base.lockedUntil(key) } }
+
+    public func extendLock(_ key: StoreKey, until: Int64) throws { try retrying { try base.extendLock(key, until: until) } }
+
+    public func purge(_ keys: [StoreKey]) throws { try retrying { try base.purge(keys) } }
 
     private func retrying<R>(_ body: () throws -> R) throws -> R {
         let start = clock.elapsed()

@@ -12,6 +12,9 @@ protocol RemoteStore: Store {
     var options: RemoteOptions { get }
     var clock: StoreClock { get }
 
+    /// What names the version to read, beside the key; nothing: the one that is there now. Throws `.notFound` where there is none.
+    func versionQuery(_ key: StoreKey) throws(RepoError) -> [(String, String)]
+
     /// One page of the objects whose keys begin with a prefix; with a delimiter, names that go on behind it are told as folders.
     func page(_ prefix: String, delimiter: String?, continuation: String?) throws(RepoError) -> ListPage
 }
@@ -36,6 +39,8 @@ public struct RemoteOptions: Hashable, Sendable {
 
 extension RemoteStore {
     func path(_ key: StoreKey) -> String { prefix + key.description }
+
+    func versionQuery(_ key: StoreKey) throws(RepoError) -> [(String, String)] { [] }
 
     /// Servers that compute checksums tell theirs.
     func requireChecksum(_ told: String?, _ checksum: String, _ key: StoreKey) throws(RepoError) {
@@ -79,6 +84,7 @@ extension RemoteStore {
             let start = offset + UInt64(filled)
             let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
             var request = RemoteRequest(.get, path(key), "read \(key)")
+            request.query = try versionQuery(key)
             request.headers = [HTTPHeader("Range", "bytes=\(start)-\(start + UInt64(rest.count) - 1)")]
             if let version { request.headers.append(HTTPHeader("If-Match", version)) }
             request.accepted = [200, 206, 404, 412, 416]
@@ -130,6 +136,7 @@ extension RemoteStore {
     /// One request.
     public func get(_ key: StoreKey, atMost limit: Int) throws -> [UInt8] {
         var request = RemoteRequest(.get, path(key), "read \(key)")
+        request.query = try versionQuery(key)
         request.accepted = [200, 404]
         request.mayBeTooLarge = true
         let response = try connection.send(request, to: .memory(atMost: limit))

@@ -28,6 +28,15 @@ public final class S3Store: RemoteStore {
             settings, name: location.description, credentials: cache, options: options, clock: clock)
     }
 
+    /// The bucket as it is, or as it was at the moment that the location names. Sends nothing yet. Throws `.usage`.
+    public static func open(
+        _ location: S3Location, environment variable: @escaping StoreEnvironment, options: Options = Options(), clock: StoreClock = .system
+    ) throws(RepoError) -> any Store {
+        let store = try S3Store(location, environment: variable, options: options, clock: clock)
+        guard let moment = location.moment else { return store }
+        return S3PastStore(store, asOf: moment)
+    }
+
     init(_ settings: S3Settings, name: String, credentials: S3CredentialCache, options: Options, clock: StoreClock) {
         location = name
         prefix = settings.prefix
@@ -95,6 +104,7 @@ public final class S3Store: RemoteStore {
         if let storageClass = settings.storageClass, key.description.hasPrefix("packs/") {
             headers.append(HTTPHeader("x-amz-storage-class", storageClass))
         }
+        if let lock = settings.lock, ObjectLock.covers(key) { headers += lockHeaders(lock.mode, until: clock.now() + lock.seconds) }
         return headers
     }
 

@@ -54,7 +54,7 @@ public protocol Store: Sendable {
     /// many.
     func removeAbandonedPuts(olderThan age: Duration) throws -> Int
 
-    // What only some stores can; `Store+Protection.swift` has what the others do.
+    // What only some stores can; `Store+Options.swift` has what the others do.
 
     /// Nothing can be put or deleted: each try throws `.refused`.
     var isReadOnly: Bool { get }
@@ -72,6 +72,15 @@ public protocol Store: Sendable {
     /// As `delete`, and where the store locks what is put, with every version that it keeps, so that the room is free. Throws `.refused` while one of them is
     /// locked.
     func purge(_ keys: [StoreKey]) throws
+
+    /// As `put`, for what holds nothing but data, which is read when it is restored and hardly ever else: it goes to the class of storage that was chosen for such.
+    func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws
+
+    /// Whether it has archival tiers, from which objects have to be brought back before they can be read. Reading one that was not throws `.archived`.
+    var hasArchive: Bool { get }
+
+    /// Asks for an archived object to be brought back; one that is on its way, or there, is not asked for again. Returns before it is there. One request.
+    func thaw(_ key: StoreKey, _ request: ThawRequest) throws
 }
 
 public enum PutMode: Sendable {
@@ -86,11 +95,14 @@ public struct StoredObject: Hashable, Sendable {
     public let size: UInt64
     /// Seconds since 1970 by the store's own clock, for display and margins; nothing's safety rests on it.
     public let modified: Int64
+    /// Of a listing, `.archived` may also be one that was brought back for a while: `stat` knows.
+    public let availability: Availability
 
-    public init(key: StoreKey, size: UInt64, modified: Int64) {
+    public init(key: StoreKey, size: UInt64, modified: Int64, availability: Availability = .ready) {
         self.key = key
         self.size = size
         self.modified = modified
+        self.availability = availability
     }
 }
 

@@ -45,6 +45,8 @@ struct PruneArguments: ParsableArguments {
     var minAge = "1d"
     @Flag(help: "Seal anew all that earlier keys of 'repo key rotate' still open.")
     var endRotation = false
+    @Flag(help: "Rewrite packs in archival tiers as well; they have to have been brought back.")
+    var rewriteArchived = false
 
     @Option(
         help: ArgumentHelp(
@@ -61,6 +63,7 @@ struct PruneArguments: ParsableArguments {
         options.isDryRun = isDryRun
         options.withoutSnapshots = gone
         options.endsRotation = endRotation
+        options.rewritesArchived = rewriteArchived
         options.maximumUnused = try share(maxUnused)
         options.fenceAfter = try ElapsedTime.parse(fenceAfter).components.seconds
         options.minimumAge = try ElapsedTime.parse(minAge).components.seconds
@@ -73,6 +76,10 @@ struct PruneArguments: ParsableArguments {
             context.warn(
                 "\(repository.store.location) is too full to copy what is needed out of packs with garbage; they stay. Run 'repo prune' again "
                     + "when there is room.")
+        }
+        if outcome.packsLeftArchived > 0 {
+            context.note(
+                "\(outcome.packsLeftArchived) packs with more garbage than may stay, or with earlier keys, are in an archival tier and were left alone")
         }
         let log = try pruning.run(isDryRun: isDryRun, without: gone)
         let locks = isDryRun ? nil : try LockExtension(repository).run(leaving: log.leaving)

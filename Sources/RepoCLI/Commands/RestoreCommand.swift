@@ -71,6 +71,7 @@ struct RestoreCommand: RepoSubcommand {
     @Flag(help: "Remove what is in restored directories and not in the snapshot.") var delete = false
     @Flag(help: "Read every written file again and compare.") var verify = false
     @Flag(help: "Restore owners by number even where their names are known.") var numericOwners = false
+    @OptionGroup(title: "Archival tiers") var archive: ThawArguments
     @OptionGroup(title: "Dumps of PostgreSQL") var dumps: DumpRestoreArguments
     @OptionGroup(title: "Single tables of PostgreSQL") var extract: ExtractArguments
     @OptionGroup(title: "Recovering PostgreSQL") var recovery: RecoveryArguments
@@ -106,14 +107,15 @@ struct RestoreCommand: RepoSubcommand {
         let repository = try context.openRepositoryForReading()
         if extract.isAsked || dumps.to != nil {
             let run = ExtractRun(
-                context: context, repository: repository, arguments: extract, recovery: recovery, dumps: dumps, options: tables, isDryRun: isDryRun,
-                verifies: verify)
+                context: context, repository: repository, arguments: extract, recovery: recovery, dumps: dumps, archive: archive, options: tables,
+                isDryRun: isDryRun, verifies: verify)
             if let status = try run.run(snapshot: snapshot, source: source, at: at) { return status }
         } else if let status = try recover(context, repository) {
             return status
         }
         let entry = try SnapshotChoice.find(
             snapshot, source: source, at: at, SnapshotCatalog(repository), context)
+        if dumps.to != nil { try archive.require(entry.snapshot.root, repository, context) }
         if let status = try dumps.run(entry, repository, context) { return status }
         var options = RestoreOptions()
         options.overwrite = overwrite?.option ?? (delete ? .ifChanged : nil)
@@ -125,6 +127,7 @@ struct RestoreCommand: RepoSubcommand {
             let selection = RestoreSelection(includes: includes, excludes: excludes)
             options.selection = { selection.decide($0, isDirectory: $1) }
         }
+        try archive.require(entry.snapshot.root, repository, context, isDryRun: isDryRun, selection: options.selection)
         let restorer = Restorer(
             repository, root: entry.snapshot.root, target: Array(target.utf8), options: options)
         let started = ContinuousClock.now
@@ -195,7 +198,7 @@ struct RestoreCommand: RepoSubcommand {
                 advice: "To get single files of a base backup, name its snapshot: repo restore SNAP --include …")
         }
         guard !numericOwners else { throw RepoError(.usage, "--numeric-owners does not go with recovering a cluster") }
-        var run = RecoveryRun(context: context, repository: repository, arguments: recovery)
+        var run = RecoveryRun(context: context, repository: repository, arguments: recovery, archive: archive)
         run.overwrite = overwrite?.option ?? (delete ? .ifChanged : nil)
         run.deletes = delete
         run.verifies = verify

@@ -66,7 +66,11 @@ final class CollectionRun {
         let marking = try mark()
         let plan = CollectionPlan(
             marking.packs, maximumUnused: collector.options.maximumUnused, epoch: repository.keys.currentEpoch.epoch,
-            endsRotation: collector.options.endsRotation)
+            endsRotation: collector.options.endsRotation,
+            isArchived: { [storedPacks, rewrites = collector.options.rewritesArchived] in
+                !rewrites && storedPacks[$0].map { $0.availability != .ready } ?? false
+            })
+        outcome.packsLeftArchived = plan.leftArchived
         outcome.blobsLive = marking.liveBlobs
         outcome.blobsDead = marking.deadBlobs
         outcome.bytesUnused = plan.unusedBytes

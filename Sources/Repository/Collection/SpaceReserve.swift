@@ -53,6 +53,9 @@ struct ReservingStore: StoreDecorator {
         }
     }
 
+    /// Data must fit without the reserve.
+    func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws { try base.putData(key, bytes, mode) }
+
     func read(_ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         try base.read(key, at: offset, into: buffer)
     }

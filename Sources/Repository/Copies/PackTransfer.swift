@@ -99,7 +99,11 @@ struct PackTransfer {
                 return Array(bytes[start..<min(start + count, bytes.count)])
             }
             do {
-                try destination.store.put(key, bytes, .create)
+                if blobs.allSatisfy({ $0.type == .chunk }) {
+                    try destination.store.putData(key, bytes, .create)
+                } else {
+                    try destination.store.put(key, bytes, .create)
+                }
                 isNew = true
             } catch let error as RepoError where error.code == .conflict {
                 // Sent by another run meanwhile.

@@ -47,6 +47,12 @@ public struct AdaptiveStore: StoreDecorator {
 
     public func removeAbandonedPuts(olderThan age: Duration) throws -> Int { try base.removeAbandonedPuts(olderThan: age) }
 
+    public func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        try gate.pass { try base.putData(key, bytes, mode) }
+    }
+
+    public func thaw(_ key: StoreKey, _ request: ThawRequest) throws { try gate.pass { try base.thaw(key, request) } }
+
     public func lockedUntil(_ key: StoreKey) throws -> Int64? { try gate.pass { try base.lockedUntil(key) } }
 
     public func extendLock(_ key: StoreKey, until: Int64) throws { try gate.pass { try base.extendLock(key, until: until) } }

@@ -44,6 +44,11 @@ public struct ThrottledStore: StoreDecorator {
         try base.put(key, bytes, mode)
     }
 
+    public func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        upload.take(bytes.count)
+        try base.putData(key, bytes, mode)
+    }
+
     public func read(
         _ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws -> Int {

@@ -60,7 +60,7 @@ extension RemoteStore {
     private func tell(_ page: ListPage, _ body: (StoredObject) throws -> Void) throws {
         for object in page.objects {
             guard let key = StoreKey(checking: String(try relative(object.key))) else { continue }
-            try body(StoredObject(key: key, size: object.size ?? 0, modified: object.modified ?? 0))
+            try body(StoredObject(key: key, size: object.size ?? 0, modified: object.modified ?? 0, availability: object.isArchived ? .archived : .ready))
         }
     }
 

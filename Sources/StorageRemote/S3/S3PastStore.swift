@@ -31,7 +31,22 @@ public final class S3PastStore: RemoteStore {
 
     // MARK: - Reading
 
-    public func stat(_ key: StoreKey) throws -> StoredObject? { try version(of: key).map { described($0, as: key) } }
+    public func stat(_ key: StoreKey) throws -> StoredObject? {
+        guard let version = try version(of: key) else { return nil }
+        guard version.isArchived else { return StoredObject(key: key, size: version.size ?? 0, modified: version.modified ?? 0) }
+        // Whether it was brought back only the object itself tells.
+        var request = RemoteRequest(.head, path(key), "look for \(key)")
+        request.query = [("versionId", version.id)]
+        request.accepted = [200]
+        let response = try connection.send(request, to: .memory(atMost: 0))
+        return StoredObject(
+            key: key, size: version.size ?? 0, modified: version.modified ?? 0, availability: S3StorageClass.availability(response))
+    }
+
+    public var hasArchive: Bool { true }
+
+    /// A copy for a while, which changes no version.
+    public func thaw(_ key: StoreKey, _ request: ThawRequest) throws { try present.thaw(key, version: versionQuery(key), request) }
 
     func versionQuery(_ key: StoreKey) throws(RepoError) -> [(String, String)] {
         guard let version = try version(of: key) else { throw StoreError.notFound(key, in: location) }
@@ -50,10 +65,6 @@ public final class S3PastStore: RemoteStore {
 
     private func remember(_ version: S3VersionPage.Version?, as key: StoreKey) {
         known.withLock { $0[key] = version.map { .version($0) } ?? .absent }
-    }
-
-    private func described(_ version: S3VersionPage.Version, as key: StoreKey) -> StoredObject {
-        StoredObject(key: key, size: version.size ?? 0, modified: version.modified ?? 0)
     }
 
     /// Of versions of one key, the newest first, the one that counted at the moment; nil where the object was not there. Those of one second are told apart by
@@ -98,7 +109,7 @@ public final class S3PastStore: RemoteStore {
             let end = versions[start...].firstIndex { $0.key != versions[start].key } ?? versions.endIndex
             let version = newest(versions[start..<end])
             if let key = StoreKey(checking: String(versions[start].key.dropFirst(self.prefix.count))) { remember(version, as: key) }
-            if let version { page.objects.append(.init(key: version.key, size: version.size, modified: version.modified)) }
+            if let version { page.objects.append(.init(key: version.key, size: version.size, modified: version.modified, isArchived: version.isArchived)) }
             start = end
         }
         return page

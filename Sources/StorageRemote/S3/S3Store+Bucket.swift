@@ -76,7 +76,7 @@ struct S3LifecycleRule: Equatable {
             if let days = expiration["Days"] { self.expiration = "after \(days.text) days" }
             if let date = expiration["Date"] { self.expiration = "on \(date.text)" }
         }
-        archives = rule.all("Transition").compactMap { $0["StorageClass"]?.text }.filter { ["GLACIER", "DEEP_ARCHIVE"].contains($0) }
+        archives = rule.all("Transition").compactMap { $0["StorageClass"]?.text }.filter(S3StorageClass.isArchival)
     }
 
     /// Nil where it does not touch what lies below `folder`.

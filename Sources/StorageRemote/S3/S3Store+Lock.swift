@@ -127,7 +127,7 @@ extension S3Store {
         let bytes = Array("locked".utf8)
         try bytes.withUnsafeBytes { bytes in
             var request = RemoteRequest(.put, path(key), "store a locked object")
-            request.headers = headers(of: key) + [HTTPHeader("x-amz-checksum-crc32c", Digests.crc32c(bytes))] + lockHeaders(mode, until: until)
+            request.headers = headers(of: key, nil) + [HTTPHeader("x-amz-checksum-crc32c", Digests.crc32c(bytes))] + lockHeaders(mode, until: until)
             request.body = bytes
             _ = try connection.send(request, to: .memory(atMost: 64 << 10))
         }

@@ -11,6 +11,7 @@ struct S3VersionPage: Equatable {
         var isDeletion = false
         var size: UInt64?
         var modified: Int64?
+        var isArchived = false
     }
 
     /// Where the next page begins.
@@ -68,6 +69,7 @@ struct S3VersionPage: Equatable {
                 version.isDeletion = element.name == "DeleteMarker"
                 version.size = element["Size"].flatMap { UInt64($0.text) }
                 version.modified = element["LastModified"].flatMap { HTTPTime.parse(iso: $0.text) }
+                version.isArchived = element["StorageClass"].map { S3StorageClass.isArchival($0.text) } ?? false
                 guard !version.id.isEmpty, version.modified != nil, version.isDeletion || version.size != nil else {
                     throw ListPage.wrong("a version has no id, size or time")
                 }

@@ -59,6 +59,16 @@ struct PruneArguments: ParsableArguments {
     func run(
         _ repository: OpenRepository, _ context: CommandContext, isDryRun: Bool, without gone: Set<ObjectID> = []
     ) throws -> Int32 {
+        do {
+            return try collect(repository, context, isDryRun: isDryRun, without: gone)
+        } catch let error as RepoError where repository.store.lock != nil && !isDryRun && error.code != .usage {
+            // Whatever kept it from collecting, such as a pack that somebody has deleted, must not let the locks of the rest run out.
+            if let locks = try? LockExtension(repository).run() { context.note(LockReport.line(locks)) }
+            throw error
+        }
+    }
+
+    private func collect(_ repository: OpenRepository, _ context: CommandContext, isDryRun: Bool, without gone: Set<ObjectID>) throws -> Int32 {
         var options = CollectionOptions()
         options.isDryRun = isDryRun
         options.withoutSnapshots = gone

@@ -71,11 +71,11 @@ extension CollectionRun {
             outcome.segmentsMerged += try maintenance.rewrite(index, without: swept)
         } catch let error as RepoError where error.code == .storeFull && !due.isEmpty {
             // No room for the new segments: the packs go first. The record stays until no segment names them, so nobody counts on them.
-            try deletePacks(of: due)
+            due = try deletePacks(of: due)
             outcome.segmentsMerged += try maintenance.rewrite(try repository.reloadIndex(), without: swept)
         }
         guard !due.isEmpty else { return }
-        try deletePacks(of: due)
+        due = try deletePacks(of: due)
         let census = try WriterCensus(
             repository, own: registration?.identifier, fenceAfter: collector.options.fenceAfter)
         for record in due { try GarbageRecord.add(.swept, record.name, census.others, repository) }
@@ -97,10 +97,22 @@ extension CollectionRun {
         }
     }
 
-    private func deletePacks(of records: [GarbageRecord]) throws {
+    /// Returns the records of which all is gone. Where locks are set, one may be refused for what nobody has asked about: a legal hold, or a version under the newest
+    /// one that is still locked. It is swept again by later runs, and keeps no other from its end.
+    private func deletePacks(of records: [GarbageRecord]) throws -> [GarbageRecord] {
         collector.begin(.sweeping)
-        for record in records {
-            try repository.store.purge(record.packs.map(PackObject.key))
+        return try records.filter { record in
+            do {
+                try repository.store.purge(record.packs.map(PackObject.key))
+                return true
+            } catch let error as RepoError where error.code == .refused && repository.store.lock != nil {
+                let bytes = record.packs.reduce(0) { $0 + (storedPacks[$1]?.size ?? 0) }
+                outcome.packsLocked += record.packs.count
+                outcome.bytesLocked += bytes
+                outcome.packsDeleted -= min(outcome.packsDeleted, record.packs.count)
+                outcome.bytesFreed -= min(outcome.bytesFreed, bytes)
+                return false
+            }
         }
     }
 

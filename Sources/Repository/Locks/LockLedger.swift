@@ -6,6 +6,8 @@ public import Storage
 ///
 /// A lock never ends earlier than the store has said, so what is known stays true for as long as the object is the same, which its time tells. A file of the cache that
 /// carries its own hash; without it everything is asked again. About 150 bytes an object.
+///
+/// Layout: `repolock`, u32 1, the count, and for each object its key (text), its time and the end of its lock (zigzag each); then the BLAKE2b-256 of all that.
 public final class LockLedger {
     private struct Entry {
         /// Of the object, by the store's clock.

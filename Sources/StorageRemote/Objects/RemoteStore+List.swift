@@ -32,17 +32,17 @@ extension RemoteStore {
     public func folders(in folder: String) throws -> [String] {
         guard folder.isEmpty || StorageKeyGrammar.allows(folder[...]) else { return [] }
         let prefix = folder.isEmpty ? "" : folder + "/"
-        var names: [String] = []
+        var names: Set<String> = []
         var continuation: String?
         repeat {
             let page = try page(prefix, delimiter: "/", continuation: continuation)
             for found in page.folders {
                 let path = try relative(found).dropLast()
-                if StorageKeyGrammar.allows(path) { names.append(String(path.dropFirst(prefix.utf8.count))) }
+                if StorageKeyGrammar.allows(path) { names.insert(String(path.dropFirst(prefix.utf8.count))) }
             }
             continuation = try following(page, continuation, prefix)
         } while continuation != nil
-        return names
+        return Array(names)
     }
 
     // MARK: - Pages

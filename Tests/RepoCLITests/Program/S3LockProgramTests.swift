@@ -72,6 +72,12 @@ struct S3LockProgramTests {
         try run("check", "--read-data", options: lock)
         #expect(try run("cat", kept, folder + "/tree/file").output == FileTree.read(folder + "/tree/file"))
         try run("storage", "extend-lock", expecting: 2)
+        // An index that is gone ends the collection, and lets no lock of the rest run out.
+        let store = try SeaweedServer.running().store(prefix, bucket: SeaweedServer.lockingBucket)
+        for object in try store.list("index/") { try store.delete(object.key) }
+        let broken = try run("prune", options: "lock=governance:4h", expecting: 12)
+        #expect(broken.errors.contains("are kept up"), "\(broken)")
+        #expect(try store.lockedUntil(.init("config")) ?? 0 > Int64(time(nil)) + 3 * 3600)
     }
 
     @Test("After everything was deleted, what docs/ransomware.md says brings it back, and nothing can write to the past")

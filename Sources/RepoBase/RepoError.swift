@@ -36,6 +36,10 @@ public struct RepoError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let timeNotRecoverable = Code("time not recoverable", exitStatus: 13)
         public static let conflict = Code("conflict", exitStatus: 14)
         public static let refused = Code("refused by policy", exitStatus: 15)
+        /// An object in an archival tier, which has to be brought back first.
+        public static let archived = Code("archived", exitStatus: 15)
+        /// Archived objects were asked for, and are not there yet.
+        public static let thawing = Code("being brought back from the archive", exitStatus: 75)
         public static let unreachable = Code("store unreachable", exitStatus: 75)
         public static let interrupted = Code("interrupted", exitStatus: 130)
 

@@ -53,6 +53,34 @@ public protocol Store: Sendable {
     /// Removes what is left of puts that were begun so long ago that nobody is at them any more: nothing that a listing tells. Returns how
     /// many.
     func removeAbandonedPuts(olderThan age: Duration) throws -> Int
+
+    // What only some stores can; `Store+Options.swift` has what the others do.
+
+    /// Nothing can be put or deleted: each try throws `.refused`.
+    var isReadOnly: Bool { get }
+
+    /// The lock that every put of a key that it covers is given; nil: none.
+    var lock: ObjectLock? { get }
+
+    /// Until when nobody can delete the object, in seconds since 1970; nil for one that is not locked, or absent. One request.
+    func lockedUntil(_ key: StoreKey) throws -> Int64?
+
+    /// Locks the object until then, in seconds since 1970, in the mode of `lock`. One that is locked for longer stays so; an absent one is not an error. Throws
+    /// `.refused` where a store does not let its lock be changed. One request.
+    func extendLock(_ key: StoreKey, until: Int64) throws
+
+    /// As `delete`, and where the store locks what is put, with every version that it keeps, so that the room is free. Throws `.refused` while one of them is
+    /// locked.
+    func purge(_ keys: [StoreKey]) throws
+
+    /// As `put`, for what holds nothing but data, which is read when it is restored and hardly ever else: it goes to the class of storage that was chosen for such.
+    func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws
+
+    /// Whether it has archival tiers, from which objects have to be brought back before they can be read. Reading one that was not throws `.archived`.
+    var hasArchive: Bool { get }
+
+    /// Asks for an archived object to be brought back; one that is on its way, or there, is not asked for again. Returns before it is there. One request.
+    func thaw(_ key: StoreKey, _ request: ThawRequest) throws
 }
 
 public enum PutMode: Sendable {
@@ -67,11 +95,14 @@ public struct StoredObject: Hashable, Sendable {
     public let size: UInt64
     /// Seconds since 1970 by the store's own clock, for display and margins; nothing's safety rests on it.
     public let modified: Int64
+    /// Of a listing, `.archived` may also be one that was brought back for a while: `stat` knows.
+    public let availability: Availability
 
-    public init(key: StoreKey, size: UInt64, modified: Int64) {
+    public init(key: StoreKey, size: UInt64, modified: Int64, availability: Availability = .ready) {
         self.key = key
         self.size = size
         self.modified = modified
+        self.availability = availability
     }
 }
 

@@ -24,7 +24,7 @@ public enum RemoteLocation: Hashable, Sendable {
     /// - Parameter variable: of the environment.
     public func open(environment variable: @escaping StoreEnvironment, options: RemoteOptions = .init()) throws(RepoError) -> any Store {
         switch self {
-        case .s3(let location): try S3Store(location, environment: variable, options: options)
+        case .s3(let location): try S3Store.open(location, environment: variable, options: options)
         case .azure(let location): try AzureStore(location, environment: variable, options: options)
         case .google(let location): GoogleStore(location, environment: variable, options: options)
         }

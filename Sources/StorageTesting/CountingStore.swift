@@ -2,7 +2,7 @@ import RepoBase
 public import Storage
 
 /// Counts calls and bytes by kind, to prove that something is cheap.
-public final class CountingStore: Store {
+public final class CountingStore: StoreDecorator {
     public struct Counts: Hashable, Sendable {
         public var calls: [StoreOperation.Kind: Int] = [:]
         public var bytesPut: UInt64 = 0
@@ -13,7 +13,7 @@ public final class CountingStore: Store {
         public subscript(kind: StoreOperation.Kind) -> Int { calls[kind, default: 0] }
     }
 
-    private let base: any Store
+    package let base: any Store
     private let state = Monitor(Counts())
 
     public init(_ base: any Store) { self.base = base }
@@ -68,6 +68,11 @@ public final class CountingStore: Store {
     public func delete(_ key: StoreKey) throws {
         count(.delete)
         try base.delete(key)
+    }
+
+    public func purge(_ keys: [StoreKey]) throws {
+        for _ in keys { count(.delete) }
+        try base.purge(keys)
     }
 
     private func count(_ kind: StoreOperation.Kind, _ more: (inout Counts) -> Void = { _ in }) {

@@ -23,7 +23,7 @@ public struct ProcessDied: Error, Hashable, Sendable {
 
 /// A store whose calls fail as a script or a seed says. Torn objects are not among the faults: the contract
 /// forbids them.
-public final class FaultingStore: Store {
+public final class FaultingStore: StoreDecorator {
     /// Decides for each call; it may also do something to the store beneath, to play another process at that
     /// moment, or wait. It runs on the caller's thread, without a lock.
     public typealias Plan = @Sendable (StoreOperation) -> StoreFault?
@@ -125,6 +125,11 @@ public final class FaultingStore: Store {
 
     public func delete(_ key: StoreKey) throws {
         try perform(.delete, key.description) { try base.delete(key) }
+    }
+
+    /// One after the other, as deletions of stores that keep no versions.
+    public func purge(_ keys: [StoreKey]) throws {
+        for key in keys { try perform(.delete, key.description) { try base.purge([key]) } }
     }
 
     private func perform<R>(

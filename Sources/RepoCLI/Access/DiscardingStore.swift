@@ -2,8 +2,8 @@ import RepoBase
 import Storage
 
 /// A repository's store for a dry run: everything can be read, and nothing is written.
-struct DiscardingStore: Store {
-    private let base: any Store
+struct DiscardingStore: StoreDecorator {
+    let base: any Store
     /// Sizes of what would have been put, so that its sum can be told.
     private let sizes = Monitor<[StoreKey: UInt64]>([:])
 
@@ -36,4 +36,8 @@ struct DiscardingStore: Store {
     func makeDurable(_ key: StoreKey) throws {}
 
     func delete(_ key: StoreKey) throws { sizes.withLock { _ = $0.removeValue(forKey: key) } }
+
+    func purge(_ keys: [StoreKey]) throws { try delete(keys) }
+
+    func extendLock(_ key: StoreKey, until: Int64) throws {}
 }

@@ -89,7 +89,8 @@ extension CommandContext {
         let folder = cacheDirectory() + "/\(keys.repositoryID)"
         let limit = try copies ? cacheSize() : 0
         return try OpenRepository(
-            store: store, keys: keys, cacheDirectory: folder,
+            // The past has another index, whose tables would take the place of the present one's.
+            store: store, keys: keys, cacheDirectory: store.isReadOnly ? folder + "-past" : folder,
             objects: limit > 0 ? ObjectCache(folder: folder + "/objects", limit: limit) : nil, isRemote: location().isRemote,
             freshness: watch)
     }

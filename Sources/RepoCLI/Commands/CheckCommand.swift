@@ -29,6 +29,7 @@ struct CheckCommand: RepoSubcommand {
             "Read a part: N/M, a percentage, or a size; what was not verified for longest comes first.",
             valueName: "part"))
     var readDataSubset: String?
+    @Flag(help: "Read packs in archival tiers as well, where they were brought back; they are left out otherwise.") var readArchived = false
     @Option(help: ArgumentHelp("Only what the snapshots of this source need.", valueName: "name")) var source:
         String?
     @OptionGroup(title: "Healing") var healing: HealingArguments
@@ -38,12 +39,14 @@ struct CheckCommand: RepoSubcommand {
         if readData, readDataSubset != nil {
             throw ValidationError("--read-data and --read-data-subset exclude each other.")
         }
+        if readArchived, !readData, readDataSubset == nil { throw ValidationError("--read-archived goes with --read-data.") }
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
         var options = RepositoryCheck.Options()
         options.data = try readDataSubset.map { try DataSubset(parsing: $0) } ?? (readData ? .all : nil)
         options.source = source
+        options.readsArchived = readArchived
         let repository = try context.openRepositoryPastCopies()
         let progress = CheckProgress()
         func check() throws -> CheckReport {
@@ -67,6 +70,14 @@ struct CheckCommand: RepoSubcommand {
             for line in Self.parity(of: report) { context.note(line) }
             if !report.unindexedPacks.isEmpty {
                 context.note("\(report.unindexedPacks.count) packs are not in the index: \(Self.origin(of: report))")
+            }
+            if report.archivedPacks > 0 {
+                context.note(
+                    "\(NumberText.grouped(report.archivedPacks)) packs, \(ByteCount.describe(report.archivedBytes)), are in an archival tier and were not read"
+                        + (readArchived ? "" : "; --read-archived reads those that were brought back"))
+            }
+            if report.halfVerifiedPacks > 0 {
+                context.note("\(NumberText.grouped(report.halfVerifiedPacks)) packs were not verified in whole: deltas in them rest on what is archived")
             }
             if !context.options.quiet {
                 var line =
@@ -137,6 +148,8 @@ private struct CheckResult: Encodable {
     let errors: [Failure]
     let unindexedPacks: [String]
     let verifiedPacks: UInt64
+    let archivedPacks: UInt64?
+    let archivedBytes: UInt64?
     let parity: Parity?
 
     /// Objects that parity makes whole, and those that are damaged beyond it.
@@ -157,5 +170,7 @@ private struct CheckResult: Encodable {
         }
         unindexedPacks = report.unindexedPacks.map { "\($0)" }
         verifiedPacks = report.verifiedPacks
+        archivedPacks = report.archivedPacks > 0 ? report.archivedPacks : nil
+        archivedBytes = report.archivedPacks > 0 ? report.archivedBytes : nil
     }
 }

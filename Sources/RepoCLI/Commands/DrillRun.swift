@@ -4,6 +4,7 @@ import PostgresFormats
 import Recovery
 import RepoBase
 import Repository
+import Storage
 
 /// `repo drill` of a source.
 struct DrillRun {
@@ -14,6 +15,10 @@ struct DrillRun {
         let started = FileTime.now()
         let options = try options()
         let repository = try context.openRepositoryForReading()
+        guard !repository.store.isReadOnly else {
+            throw RepoError(
+                .refused, "\(repository.store.location) is the past, where no report of a test can be stored", advice: "Use 'repo restore' to see what is in it.")
+        }
         let (entries, candidates) = try choose(repository)
         let source = entries[entries.count - 1].snapshot.source
         let isCluster = !candidates.isEmpty

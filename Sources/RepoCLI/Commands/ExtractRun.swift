@@ -15,6 +15,7 @@ struct ExtractRun {
     let options: ExtractOptions?
     /// --to, --database and --into, for a whole database.
     let dumps: DumpRestoreArguments
+    let archive: ThawArguments
     var isDryRun = false
     var verifies = false
 
@@ -22,9 +23,9 @@ struct ExtractRun {
 
     init(
         context: CommandContext, repository: OpenRepository, arguments: ExtractArguments, recovery: RecoveryArguments, dumps: DumpRestoreArguments,
-        options: ExtractOptions?, isDryRun: Bool, verifies: Bool
+        archive: ThawArguments, options: ExtractOptions?, isDryRun: Bool, verifies: Bool
     ) {
-        self.dumps = dumps
+        (self.dumps, self.archive) = (dumps, archive)
         (self.context, self.repository, self.arguments, self.recovery, self.options) = (context, repository, arguments, recovery, options)
         (self.isDryRun, self.verifies) = (isDryRun, verifies)
     }
@@ -69,6 +70,7 @@ struct ExtractRun {
 
     private func dump(_ entry: SnapshotCatalog.Entry) throws -> Int32? {
         guard let options else { return nil }
+        try archive.require(entry.snapshot.root, repository, context, isDryRun: isDryRun)
         let work = try ExtractWork()
         let extract = try DumpExtract(
             repository, entry, options: options, work: work, scratch: try LogAccess.absolute(arguments.scratch ?? ThrowawayOptions.defaultScratch))
@@ -110,6 +112,7 @@ struct ExtractRun {
             if !context.options.json, !context.options.quiet { try context.console.print(RecoveryPlanText.line("estimate", estimate.text)) }
             return try report(planned.candidate.entry, result, recoveryReport)
         }
+        try archive.require(planned.candidate.entry.snapshot.root, repository, context)
         try Interruption.during({
             work.cancel()
             server.cancel()

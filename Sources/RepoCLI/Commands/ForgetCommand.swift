@@ -3,6 +3,7 @@ import BlobEngine
 import Policy
 import RepoBase
 import Repository
+import Storage
 
 struct ForgetCommand: RepoSubcommand {
     static let configuration = CommandConfiguration(
@@ -54,6 +55,12 @@ struct ForgetCommand: RepoSubcommand {
         let gone =
             snapshots.isEmpty
             ? try byRules(rules, grouping, repository, context, &isOnHold) : try byName(repository, context)
+        if !isDryRun, !gone.isEmpty, let lock = repository.store.lock {
+            let end = FileTime(seconds: try context.now().seconds + lock.seconds, nanoseconds: 0)
+            context.note(
+                "the bucket keeps what was let go while it is locked, until \(TimeDisplay.local(end, in: context.zone)) at the latest; 'as-of=' in the "
+                    + "location reads it until then")
+        }
         let status = prunes ? try prune.run(repository, context, isDryRun: isDryRun, without: gone) : ExitStatus.done
         return status == ExitStatus.done && isOnHold ? RepoError.Code.refused.exitStatus : status
     }

@@ -39,6 +39,9 @@ struct LogPruning {
         var segments = 0
         var bytes: UInt64 = 0
         var lines: [String] = []
+        /// What nobody needs and is there: it went, or would, or waits for its lock.
+        var leaving: Set<StoreKey> = []
+        var locked = LogRetention.Locked()
     }
 
     /// Deletes what nobody needs of the log.
@@ -49,9 +52,14 @@ struct LogPruning {
         for system in try archive.systems() {
             let own = (backups[system] ?? []).filter { !gone.contains($0.id) }
             let inventory = try archive.inventory(of: system)
-            let plan = try LogRetention(archive).plan(inventory, backups: own, window: try since(own))
+            var plan = try LogRetention(archive).plan(inventory, backups: own, window: try since(own))
+            let going = try objects(of: plan)
+            outcome.leaving.formUnion(going.keys)
+            let locked = try LogRetention(archive).leaveLocked(in: &plan, going, now: try context.now().seconds)
+            outcome.locked.objects += locked.objects
+            if let until = locked.until { outcome.locked.until = max(outcome.locked.until ?? until, until) }
             for name in plan.going {
-                guard let object = try archive.repository.store.stat(name.key(systemIdentifier: system)) else { continue }
+                guard let object = going[name.key(systemIdentifier: system)] else { continue }
                 outcome.objects += 1
                 outcome.bytes += object.size
                 outcome.lines.append("\(object.key)  \(ByteCount.describe(object.size))  no base backup leads to it")
@@ -61,6 +69,15 @@ struct LogPruning {
             outcome.lines.append("log of cluster \(system): \(plan.reason)")
         }
         return outcome
+    }
+
+    private func objects(of plan: LogRetention.Plan) throws -> [StoreKey: StoredObject] {
+        var objects: [StoreKey: StoredObject] = [:]
+        for name in plan.going {
+            let key = name.key(systemIdentifier: plan.systemIdentifier)
+            objects[key] = try archive.repository.store.stat(key)
+        }
+        return objects
     }
 
     /// The earliest moment that a cluster's sources promise; nil where one of them promises nothing, so that all is kept from the oldest

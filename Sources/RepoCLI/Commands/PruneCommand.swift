@@ -4,6 +4,7 @@ import Policy
 import RepoBase
 import Repository
 import Storage
+import WALArchive
 
 struct PruneCommand: RepoSubcommand {
     static let configuration = CommandConfiguration(
@@ -11,7 +12,8 @@ struct PruneCommand: RepoSubcommand {
         abstract: "Free what no snapshot needs, beside running snapshots.",
         discussion: """
             Packs are deleted once no running snapshot can need them; otherwise a later run goes on with them. Of a \
-            database's log, what no base backup leads to is deleted, too.
+            database's log, what no base backup leads to is deleted, too. Where the location has lock=, the locks of all \
+            that is needed are extended, and what is locked and not needed any more is deleted by the first run after its lock has ended.
 
             Examples:
               repo prune
@@ -43,6 +45,8 @@ struct PruneArguments: ParsableArguments {
     var minAge = "1d"
     @Flag(help: "Seal anew all that earlier keys of 'repo key rotate' still open.")
     var endRotation = false
+    @Flag(help: "Rewrite packs in archival tiers as well; they have to have been brought back.")
+    var rewriteArchived = false
 
     @Option(
         help: ArgumentHelp(
@@ -55,10 +59,21 @@ struct PruneArguments: ParsableArguments {
     func run(
         _ repository: OpenRepository, _ context: CommandContext, isDryRun: Bool, without gone: Set<ObjectID> = []
     ) throws -> Int32 {
+        do {
+            return try collect(repository, context, isDryRun: isDryRun, without: gone)
+        } catch let error as RepoError where repository.store.lock != nil && !isDryRun && error.code != .usage {
+            // Whatever kept it from collecting, such as a pack that somebody has deleted, must not let the locks of the rest run out.
+            if let locks = try? LockExtension(repository).run() { context.note(LockReport.line(locks)) }
+            throw error
+        }
+    }
+
+    private func collect(_ repository: OpenRepository, _ context: CommandContext, isDryRun: Bool, without gone: Set<ObjectID>) throws -> Int32 {
         var options = CollectionOptions()
         options.isDryRun = isDryRun
         options.withoutSnapshots = gone
         options.endsRotation = endRotation
+        options.rewritesArchived = rewriteArchived
         options.maximumUnused = try share(maxUnused)
         options.fenceAfter = try ElapsedTime.parse(fenceAfter).components.seconds
         options.minimumAge = try ElapsedTime.parse(minAge).components.seconds
@@ -73,9 +88,14 @@ struct PruneArguments: ParsableArguments {
                     + "when there is room.")
         }
         ParityResult.warn(outcome.parity, context)
+        if outcome.packsLeftArchived > 0 {
+            context.note(
+                "\(outcome.packsLeftArchived) packs with more garbage than may stay, or with earlier keys, are in an archival tier and were left alone")
+        }
         let log = try pruning.run(isDryRun: isDryRun, without: gone)
+        let locks = isDryRun ? nil : try LockExtension(repository).run(leaving: log.leaving)
         if context.options.json {
-            try context.console.print(JSONOutput.line(PruneResult(outcome, log, isDryRun: isDryRun)))
+            try context.console.print(JSONOutput.line(PruneResult(outcome, log, locks, isDryRun: isDryRun)))
         } else if !context.options.quiet {
             if isDryRun || context.options.verbose {
                 for pack in outcome.condemned {
@@ -84,7 +104,8 @@ struct PruneArguments: ParsableArguments {
                 }
                 for line in log.lines { try context.console.print(line) }
             }
-            try context.console.print(PruneResult(outcome, log, isDryRun: isDryRun).line)
+            try context.console.print(PruneResult(outcome, log, locks, isDryRun: isDryRun).line)
+            for line in LockReport.lines(outcome, log, locks, context.zone) { try context.console.print(line) }
             for writer in outcome.waitingFor { try context.console.print("waiting for \(writer)") }
         }
         if !outcome.problems.isEmpty { return RepoError.Code.damaged.exitStatus }
@@ -119,9 +140,21 @@ private struct PruneResult: Encodable {
     let logObjectsDeleted: Int
     let logSegmentsDeleted: Int
     let logBytesFreed: UInt64
+    let packsLocked: Int?
+    let bytesLocked: UInt64?
+    let logObjectsLocked: Int?
+    let lockedUntil: String?
+    let locksKept: Int?
+    let locksExtended: Int?
     let dryRun: Bool?
 
-    init(_ outcome: CollectionOutcome, _ log: LogPruning.Outcome, isDryRun: Bool) {
+    init(_ outcome: CollectionOutcome, _ log: LogPruning.Outcome, _ locks: LockExtension.Outcome?, isDryRun: Bool) {
+        packsLocked = locks.map { _ in outcome.packsLocked }
+        bytesLocked = locks.map { _ in outcome.bytesLocked + log.locked.objects.reduce(0) { $0 + $1.size } }
+        logObjectsLocked = locks.map { _ in log.locked.objects.count }
+        lockedUntil = [outcome.lockedUntil, log.locked.until].compactMap { $0 }.max().map(TimeDisplay.utc(seconds:))
+        locksKept = locks?.objects
+        locksExtended = locks?.extended
         logObjectsDeleted = log.objects
         logSegmentsDeleted = log.segments
         logBytesFreed = log.bytes

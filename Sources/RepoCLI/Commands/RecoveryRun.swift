@@ -10,6 +10,7 @@ struct RecoveryRun {
     let context: CommandContext
     let repository: OpenRepository
     let arguments: RecoveryArguments
+    let archive: ThawArguments
     /// What any restore takes.
     var overwrite: RestoreOverwrite?
     var deletes = false
@@ -55,6 +56,7 @@ struct RecoveryRun {
             }
             return ExitStatus.done
         }
+        try archive.require(root, repository, context)
 
         let major = Int(plan.backup.facts.serverVersion / 10_000)
         let programs =

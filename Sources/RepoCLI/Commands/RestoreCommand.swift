@@ -73,6 +73,7 @@ struct RestoreCommand: RepoSubcommand {
     @Flag(help: "Remove what is in restored directories and not in the snapshot.") var delete = false
     @Flag(help: "Read every written file again and compare.") var verify = false
     @Flag(help: "Restore owners by number even where their names are known.") var numericOwners = false
+    @OptionGroup(title: "Archival tiers") var archive: ThawArguments
     @OptionGroup(title: "Dumps of PostgreSQL") var dumps: DumpRestoreArguments
     @OptionGroup(title: "Single tables of PostgreSQL") var extract: ExtractArguments
     @OptionGroup(title: "Recovering PostgreSQL") var recovery: RecoveryArguments
@@ -130,8 +131,8 @@ struct RestoreCommand: RepoSubcommand {
         if extract.isAsked || dumps.to != nil {
             concern.clusterSource = try source ?? snapshot.map { try SnapshotCatalog(repository).find($0).snapshot.source }
             let run = ExtractRun(
-                context: context, repository: repository, arguments: extract, recovery: recovery, dumps: dumps, options: tables, isDryRun: isDryRun,
-                verifies: verify)
+                context: context, repository: repository, arguments: extract, recovery: recovery, dumps: dumps, archive: archive, options: tables,
+                isDryRun: isDryRun, verifies: verify)
             if let status = try run.run(snapshot: snapshot, source: source, at: at) { return status }
         } else if let status = try recover(context, repository, overwrite, &concern) {
             return status
@@ -140,6 +141,7 @@ struct RestoreCommand: RepoSubcommand {
         let entry = try SnapshotChoice.find(
             snapshot, source: source, at: at, SnapshotCatalog(repository), context)
         concern.snapshot = entry.id
+        if dumps.to != nil { try archive.require(entry.snapshot.root, repository, context) }
         if let status = try dumps.run(entry, repository, context) { return status }
         var options = RestoreOptions()
         options.overwrite = overwrite
@@ -151,6 +153,7 @@ struct RestoreCommand: RepoSubcommand {
             let selection = RestoreSelection(includes: includes, excludes: excludes)
             options.selection = { selection.decide($0, isDirectory: $1) }
         }
+        try archive.require(entry.snapshot.root, repository, context, isDryRun: isDryRun, selection: options.selection)
         let restorer = Restorer(
             repository, root: entry.snapshot.root, target: Array(target.utf8), options: options)
         let started = ContinuousClock.now
@@ -227,7 +230,7 @@ struct RestoreCommand: RepoSubcommand {
         }
         guard !numericOwners else { throw RepoError(.usage, "--numeric-owners does not go with recovering a cluster") }
         concern.clusterSource = candidates.first?.entry.snapshot.source
-        var run = RecoveryRun(context: context, repository: repository, arguments: recovery)
+        var run = RecoveryRun(context: context, repository: repository, arguments: recovery, archive: archive)
         run.overwrite = overwrite
         run.deletes = delete
         run.verifies = verify

@@ -6,7 +6,7 @@ struct StorageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "storage",
         abstract: "Look at the store that a repository lives in.",
-        subcommands: [StorageProbeCommand.self])
+        subcommands: [StorageProbeCommand.self, StorageExtendLockCommand.self])
 }
 
 struct StorageProbeCommand: RepoSubcommand {

@@ -12,6 +12,8 @@ public final class BlobReader {
         let bases: PlaintextCache
         /// Opening a pack's data key takes 100 µs, and thirty daily snapshots have thirty packs: done once for all threads.
         let dataKeys = PackKeyCache()
+        /// Packs that were found to be in an archival tier: each further blob of theirs would cost a request to learn the same.
+        let archived = Monitor<[ObjectID: RepoError]>([:])
         /// For a writer key, which can read nothing else.
         let remembered: RememberedBlobs?
         /// Whether lists and trees may come from copies on this machine: not where the store itself is to be proven.
@@ -114,7 +116,7 @@ public final class BlobReader {
 
     /// Fetches the first and those that lie behind it, unless it was fetched with one before.
     private func moveWindow(_ places: ArraySlice<BlobLocation?>) {
-        guard let first = places.first, let place = first, window.sealed(place) == nil,
+        guard let first = places.first, let place = first, window.sealed(place) == nil, shared.archived.withLock({ $0[place.pack.id] == nil }),
             let stretch = PackWindow.stretch(places)
         else { return }
         window.move(to: stretch, of: place.pack.id, key: PackObject.key(place.pack.id), in: repository.store)
@@ -191,8 +193,9 @@ public final class BlobReader {
             }
             do {
                 return try decode(location, depth: depth)
-            } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
-                failure = error
+            } catch let error as RepoError where [.damaged, .notFound, .archived].contains(error.code) {
+                // What can be brought back is the better advice.
+                if failure?.code != .archived { failure = error }
             }
         }
         throw failure!
@@ -242,7 +245,7 @@ public final class BlobReader {
             // Changed since it was verified, or an index that is wrong; the store says which.
             copies.drop(location.pack.id)
         }
-        let bytes = try window.sealed(location) ?? read(record, of: pack, object: object)
+        let bytes = try window.sealed(location) ?? read(record, of: pack, location.pack.id, object: object)
         try pack.opener.open(record, sealed: bytes, into: encoded.base, object: "blob \(record.id)")
     }
 
@@ -262,9 +265,15 @@ public final class BlobReader {
     }
 
     /// One blob's sealed bytes, valid until the next call.
-    private func read(_ record: BlobRecord, of pack: OpenedPack, object: String) throws -> UnsafeRawBufferPointer {
+    private func read(_ record: BlobRecord, of pack: OpenedPack, _ id: ObjectID, object: String) throws -> UnsafeRawBufferPointer {
         let room = makeRoom(record.sealedLength)
-        sealed.count = try repository.store.read(pack.key, at: UInt64(record.offset), into: room)
+        if let error = shared.archived.withLock({ $0[id] }) { throw error }
+        do {
+            sealed.count = try repository.store.read(pack.key, at: UInt64(record.offset), into: room)
+        } catch let error as RepoError where error.code == .archived {
+            shared.archived.withLock { $0[id] = error }
+            throw error
+        }
         guard sealed.count == room.count else { throw RepoError.damaged(object, "the pack ends early") }
         return sealed.bytes
     }

@@ -134,7 +134,12 @@ final class PackOutput: Sendable {
             let size = upload.isFull ? target(isMetadata: upload.isMetadata) : 0
             let pack = try upload.writer.finish(signer: repository.keys.signer, paddedTo: size)
             do {
-                try repository.store.put(PackObject.key(pack.record.id), upload.buffer.bytes, .create)
+                let key = PackObject.key(pack.record.id)
+                if upload.isMetadata {
+                    try repository.store.put(key, upload.buffer.bytes, .create)
+                } else {
+                    try repository.store.putData(key, upload.buffer.bytes, .create)
+                }
             } catch let error as RepoError where error.code == .conflict {
                 // The same bytes under the name of their hash: an earlier try that had worked after all.
             }

@@ -14,6 +14,11 @@ public struct CheckReport: Sendable {
     public var unindexedPacks: [ObjectID] = []
     /// Packs whose every blob was opened and whose every id was recomputed.
     public var verifiedPacks: UInt64 = 0
+    /// Packs in an archival tier that were to be read and were left out, and their bytes.
+    public var archivedPacks: UInt64 = 0
+    public var archivedBytes: UInt64 = 0
+    /// Packs that could not be verified in whole, since deltas in them rest on what is archived.
+    public var halfVerifiedPacks: UInt64 = 0
     /// Packs of writers that this full key now vouches for.
     public var endorsedPacks: UInt64 = 0
 

@@ -14,6 +14,8 @@ final class DataCheck: Sendable {
         /// Packs that are not there although the index names them.
         var missingPacks: Set<UInt32> = []
         var badCopies: [BadCopy: BadBlob] = [:]
+        /// Packs of which some deltas rest on what is in an archival tier: those were not decoded.
+        var halfVerified: Set<UInt32> = []
         var blobs: UInt64 = 0
         var bytesRead: UInt64 = 0
         var packs: UInt64 = 0

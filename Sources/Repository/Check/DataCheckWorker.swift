@@ -104,6 +104,9 @@ final class DataCheckWorker {
         } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
             fail(copy, error)
             return
+        } catch let error as RepoError where error.code == .archived {
+            check.record { $0.halfVerified.insert(copy.pack) }
+            return
         }
         let record = copy.record
         pending[Int(record.type.rawValue)].append(Pending(copy: copy, plaintext: plaintext))
@@ -196,6 +199,7 @@ final class DataCheckWorker {
             }
             var failure = RepoError(.notFound, "a base of its delta is missing")
             var found: AlignedBuffer?
+            var archived: RepoError?
             for copy in numbering.baseCopies(prefix) where copy.record.type == record.type {
                 do {
                     found = try decode(copy, .store, depth: depth)
@@ -203,9 +207,11 @@ final class DataCheckWorker {
                 } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
                     failure = RepoError(
                         .notFound, "a base of its delta does not read: \(error.reason(about: "a blob"))")
+                } catch let error as RepoError where error.code == .archived {
+                    archived = error
                 }
             }
-            guard let found else { throw failure }
+            guard let found else { throw archived ?? failure }
             // Not hashed here: the delta's own id tells whether it was right.
             recent.insert(numbering.view.candidates(prefix: prefix)[0], record.type, found)
             bases.append(found)

@@ -9,6 +9,7 @@ struct PackPresence {
         let number: UInt32
         let id: ObjectID
         let size: UInt64
+        var isArchived = false
     }
 
     private(set) var objects: UInt64 = 0
@@ -16,6 +17,7 @@ struct PackPresence {
     private(set) var wrongSize: [UInt32: String] = [:]
     private(set) var unindexed: [ObjectID] = []
     private var sizes: [UInt64?]
+    private var archived: Set<UInt32> = []
     private let numbering: PackNumbering
 
     init(_ numbering: PackNumbering) {
@@ -32,6 +34,7 @@ struct PackPresence {
                 return
             }
             sizes[Int(number)] = object.size
+            if object.availability != .ready { archived.insert(number) }
             let expected = numbering.packs[Int(number)].size
             if object.size != expected {
                 wrongSize[number] =
@@ -45,7 +48,7 @@ struct PackPresence {
     /// The packs that are there, by number.
     func indexed(_ numbering: PackNumbering) -> [Indexed] {
         sizes.indices.compactMap { index in
-            sizes[index].map { Indexed(number: UInt32(index), id: numbering.packs[index].id, size: $0) }
+            sizes[index].map { Indexed(number: UInt32(index), id: numbering.packs[index].id, size: $0, isArchived: archived.contains(UInt32(index))) }
         }
     }
 }

@@ -14,6 +14,8 @@ public struct RepositoryCheck {
         public var source: String?
         /// Only what these snapshots need; nil: no such bound. One that is gone is passed over.
         public var snapshots: Set<ObjectID>?
+        /// Packs in archival tiers are read as well, where they were brought back.
+        public var readsArchived = false
         public var threads = availableProcessors()
         /// A full key vouches for what writers stored and it has verified.
         public var endorsesPacks = true
@@ -72,18 +74,19 @@ public struct RepositoryCheck {
 
         var findings = DataCheck.Findings()
         if let data = options.data {
-            let packs = packsToRead(data, numbering, presence, structure)
+            let packs = try packsToRead(data, numbering, presence, structure, &report)
             let check = DataCheck(
                 repository, numbering, packs: packs, threads: options.threads, progress: progress)
             findings = try check.run()
             report.blobs = findings.blobs
             report.bytesRead = findings.bytesRead
             let whole = packs.filter { isWhole($0, findings) }
+            report.halfVerifiedPacks = UInt64(findings.halfVerified.count)
             report.verifiedPacks = UInt64(whole.count)
             try VerificationLedger(repository).record(
                 verified: whole.map { numbering.packs[Int($0)].id }, subset: data,
                 present: presence.indexed(numbering))
-            if options.endorsesPacks, objects.errors.isEmpty {
+            if options.endorsesPacks, objects.errors.isEmpty, !repository.store.isReadOnly {
                 report.endorsedPacks = try PackEndorsement(repository).endorse(
                     Set(whole.map { numbering.packs[Int($0)].id }))
             }
@@ -111,8 +114,8 @@ public struct RepositoryCheck {
                 let bytes = try repository.store.get(key, atMost: Int.max - 1)
                 report.bytesRead += UInt64(bytes.count)
                 guard ObjectHasher.hash(bytes) != id else { continue }
-            } catch let error as RepoError where error.code == .notFound {
-                continue  // A prune took it since it was listed.
+            } catch let error as RepoError where error.code == .notFound || error.code == .archived {
+                continue  // A prune took it since it was listed, or nobody can tell now.
             }
             errors.append(
                 Damage(object: "\(key)", kind: .pack, problem: "its content does not match its name; no index segment names it, and a prune removes it"))
@@ -136,18 +139,36 @@ public struct RepositoryCheck {
     }
 
     private func packsToRead(
-        _ data: DataSubset, _ numbering: PackNumbering, _ presence: PackPresence, _ structure: StructureCheck
-    ) -> [UInt32] {
+        _ data: DataSubset, _ numbering: PackNumbering, _ presence: PackPresence, _ structure: StructureCheck, _ report: inout CheckReport
+    ) throws -> [UInt32] {
         var packs = presence.indexed(numbering)
         if !isWhole {
             let needed = structure.neededPacks()
             packs = packs.filter { needed[Int($0.number)] }
         }
+        let archived = try archived(packs)
+        for pack in packs where archived.contains(pack.number) {
+            report.archivedPacks += 1
+            report.archivedBytes += pack.size
+        }
+        packs.removeAll { archived.contains($0.number) }
         return VerificationLedger(repository).choose(data, from: packs).map(\.number).sorted()
     }
 
+    /// Those of the packs that cannot be read, or are not to be. A request for each archived one where it may have been brought back.
+    private func archived(_ packs: [PackPresence.Indexed]) throws -> Set<UInt32> {
+        let archived = packs.filter(\.isArchived)
+        guard options.readsArchived else { return Set(archived.map(\.number)) }
+        let left = Monitor<Set<UInt32>>([])
+        try ParallelWork.run(archived.count, threads: ThawedPacks.threads, worker: {}) { [repository] number, _ in
+            guard try repository.store.stat(PackObject.key(archived[number].id))?.availability != .ready else { return }
+            left.withLock { _ = $0.insert(archived[number].number) }
+        }
+        return left.withLock { $0 }
+    }
+
     private func isWhole(_ pack: UInt32, _ findings: DataCheck.Findings) -> Bool {
-        findings.packProblems[pack] == nil && !findings.missingPacks.contains(pack)
+        findings.packProblems[pack] == nil && !findings.missingPacks.contains(pack) && !findings.halfVerified.contains(pack)
             && !findings.badCopies.contains { $0.key.pack == pack }
     }
 

@@ -65,7 +65,7 @@ struct BlobCopying {
             let end = items[start...].firstIndex { $0.pack != items[start].pack } ?? items.count
             do {
                 try copyPack(items[start..<end], output)
-            } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
+            } catch let error as RepoError where [.damaged, .notFound, .archived].contains(error.code) {
                 failures[Int(items[start].pack)] = error
             }
             try output.indexFinishedPacks()

@@ -12,6 +12,8 @@ public struct CollectionOptions: Hashable, Sendable {
     public var isDryRun = false
     /// Snapshots that a dry run takes as gone: those that a dry run of `forget` would let go.
     public var withoutSnapshots: Set<ObjectID> = []
+    /// Packs in archival tiers are rewritten as others are, which reads them: they have to have been brought back.
+    public var rewritesArchived = false
     /// Rewrites every pack that is sealed with the keys of an earlier epoch: what ends a rotation.
     public var endsRotation = false
 
@@ -38,6 +40,12 @@ public struct CollectionOutcome: Hashable, Sendable {
     public var packsWaiting = 0
     /// The writers that sweeping waits for: who, where, since when.
     public var waitingFor: [WaitingWriter] = []
+    /// Condemned packs that nobody needs any more and that stay until their locks end, their bytes, and when the last of these locks does: seconds since 1970.
+    public var packsLocked = 0
+    public var bytesLocked: UInt64 = 0
+    public var lockedUntil: Int64?
+    /// Packs that would have been rewritten and were not, since they are in an archival tier.
+    public var packsLeftArchived = 0
     /// What is condemned, or would be, and why.
     public var condemned: [CondemnedPack] = []
     /// The store was too full to copy what is needed out of packs with garbage; those stay until there is room.

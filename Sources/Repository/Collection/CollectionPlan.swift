@@ -17,6 +17,9 @@ struct CollectionPlan {
     /// Sealed bytes that stay unused.
     private(set) var unusedBytes: UInt64 = 0
 
+    /// Packs that have garbage, are small or of an earlier epoch, and are left alone since they are archived.
+    private(set) var leftArchived = 0
+
     /// Small packs are put together when there are more of a kind than this.
     static let smallPackLimit = 20
 
@@ -24,8 +27,14 @@ struct CollectionPlan {
     ///   - maximumUnused: see `CollectionOptions`.
     ///   - epoch: the current one; packs of earlier epochs are preferred, so that rewriting goes on with a rotation.
     ///   - endsRotation: all of them are rewritten.
-    init(_ packs: PackCensus, maximumUnused: Double, epoch: UInt32, endsRotation: Bool = false) {
+    ///   - isArchived: whether a pack cannot be read without being brought back first. Such packs are not rewritten, and what is unused in them makes no other pack
+    ///     be rewritten in their place; where nothing in them is needed they go as any other.
+    init(
+        _ packs: PackCensus, maximumUnused: Double, epoch: UInt32, endsRotation: Bool = false, isArchived: (ObjectID) -> Bool = { _ in false }
+    ) {
         var total: UInt64 = 0
+        var unusedArchived: UInt64 = 0
+        var archived: Set<Int> = []
         var partly: [Int] = []
         var small: [Bool: [Int]] = [:]
         for (number, use) in packs.uses.enumerated() where !use.isCondemned {
@@ -35,6 +44,12 @@ struct CollectionPlan {
                 continue
             }
             guard use.isPresent else { continue }
+            if isArchived(use.pack.id) {
+                archived.insert(number)
+                unusedArchived += use.deadBytes
+                if endsRotation && use.pack.seal.epoch < epoch || use.unusedShare > maximumUnused { leftArchived += 1 }
+                continue
+            }
             total += use.blobBytes
             unusedBytes += use.deadBytes
             if use.deadBytes > 0 { partly.append(number) }
@@ -65,7 +80,7 @@ struct CollectionPlan {
                 Choice(pack: number, reason: "\(percent) % of it is not needed; the rest was copied"))
         }
         for (number, use) in packs.uses.enumerated()
-        where endsRotation && !use.isCondemned && use.isPresent && use.liveBlobs > 0 && use.pack.seal.epoch < epoch {
+        where endsRotation && !use.isCondemned && use.isPresent && use.liveBlobs > 0 && use.pack.seal.epoch < epoch && !archived.contains(number) {
             guard taken.insert(number).inserted else { continue }
             unusedBytes -= use.deadBytes
             rewritten.append(Choice(pack: number, reason: "it is sealed with the keys of epoch \(use.pack.seal.epoch)"))
@@ -77,6 +92,7 @@ struct CollectionPlan {
                 rewritten.append(Choice(pack: number, reason: "it is small and was put together with others"))
             }
         }
+        unusedBytes += unusedArchived
     }
 }
 

@@ -58,7 +58,7 @@ extension CollectionRun {
             let condemned = try repository.reloadIndex().condemned
             let isSafe = try isMarkingCurrent(snapshots, condemned: condemned) ? !mayNotSweep : rescue()
             // A record that vanished was finished by another collector.
-            due = isSafe ? ready.filter { condemned.isSuperset(of: $0.packs) } : []
+            due = isSafe ? try unlocked(ready.filter { condemned.isSuperset(of: $0.packs) }) : []
         }
         swept.formUnion(due.flatMap(\.packs))
         try registration?.checkFence()
@@ -75,20 +75,48 @@ extension CollectionRun {
             outcome.segmentsMerged += try maintenance.rewrite(index, without: swept)
         } catch let error as RepoError where error.code == .storeFull && !due.isEmpty {
             // No room for the new segments: the packs go first. The record stays until no segment names them, so nobody counts on them.
-            try deletePacks(of: due)
+            due = try deletePacks(of: due)
             outcome.segmentsMerged += try maintenance.rewrite(try repository.reloadIndex(), without: swept)
         }
         guard !due.isEmpty else { return }
-        try deletePacks(of: due)
+        due = try deletePacks(of: due)
         let census = try WriterCensus(
             repository, own: registration?.identifier, fenceAfter: collector.options.fenceAfter)
         for record in due { try GarbageRecord.add(.swept, record.name, census.others, repository) }
     }
 
-    private func deletePacks(of records: [GarbageRecord]) throws {
+    /// Records of which every pack may be deleted. The others stay as they are, condemned, until the last lock of theirs has ended: a record is swept as a whole.
+    private func unlocked(_ records: [GarbageRecord]) throws -> [GarbageRecord] {
+        guard repository.store.lock != nil else { return records }
+        let now = try storeClock()
+        let ledger = LockLedger(repository)
+        defer { ledger.save() }
+        return try records.filter { record in
+            let packs = record.packs.compactMap { storedPacks[$0] }
+            guard let last = try ledger.ends(of: packs).max(), last > now else { return true }
+            outcome.packsLocked += packs.count
+            outcome.bytesLocked += packs.reduce(0) { $0 + $1.size }
+            outcome.lockedUntil = max(outcome.lockedUntil ?? last, last)
+            return false
+        }
+    }
+
+    /// Returns the records of which all is gone. Where locks are set, one may be refused for what nobody has asked about: a legal hold, or a version under the newest
+    /// one that is still locked. It is swept again by later runs, and keeps no other from its end.
+    private func deletePacks(of records: [GarbageRecord]) throws -> [GarbageRecord] {
         collector.begin(.sweeping)
-        for record in records {
-            try repository.store.delete(record.packs.map(PackObject.key))
+        return try records.filter { record in
+            do {
+                try repository.store.purge(record.packs.map(PackObject.key))
+                return true
+            } catch let error as RepoError where error.code == .refused && repository.store.lock != nil {
+                let bytes = record.packs.reduce(0) { $0 + (storedPacks[$1]?.size ?? 0) }
+                outcome.packsLocked += record.packs.count
+                outcome.bytesLocked += bytes
+                outcome.packsDeleted -= min(outcome.packsDeleted, record.packs.count)
+                outcome.bytesFreed -= min(outcome.bytesFreed, bytes)
+                return false
+            }
         }
     }
 

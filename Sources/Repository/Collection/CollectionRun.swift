@@ -14,6 +14,8 @@ final class CollectionRun {
     private var absentPacks: Set<ObjectID> = []
     /// What only condemned packs hold could not be copied, so none may be swept.
     private var isBlocked = false
+    /// Packs in the store when the run began, and later those that it has listed since.
+    private(set) var storedPacks: [ObjectID: StoredObject] = [:]
     /// Copies that were stored when space ran out, and that no index segment names.
     private var unfinishedCopies: [PackRecord] = []
 
@@ -75,16 +77,20 @@ final class CollectionRun {
     /// Steps 1 to 3: what is there, what is needed, what goes.
     private func choose() throws -> (Marking, CollectionPlan, [StoredObject]) {
         // Packs before the index: one that is stored and indexed in between counts as indexed.
-        let stored = try storedPacks()
+        try listPacks()
         let marking = try mark()
         let plan = CollectionPlan(
             marking.packs, maximumUnused: collector.options.maximumUnused, epoch: repository.keys.currentEpoch.epoch,
-            endsRotation: collector.options.endsRotation)
+            endsRotation: collector.options.endsRotation,
+            isArchived: { [storedPacks, rewrites = collector.options.rewritesArchived] in
+                !rewrites && storedPacks[$0].map { $0.availability != .ready } ?? false
+            })
+        outcome.packsLeftArchived = plan.leftArchived
         outcome.blobsLive = marking.liveBlobs
         outcome.blobsDead = marking.deadBlobs
         outcome.bytesUnused = plan.unusedBytes
         let now = try storeClock()
-        let unindexed = stored.values.filter { object in
+        let unindexed = storedPacks.values.filter { object in
             guard let id = PackObject.id(object.key) else { return false }
             return marking.packs.numbers[id] == nil && !marking.index.condemned.contains(id)
                 && now - object.modified >= collector.options.minimumAge
@@ -92,16 +98,15 @@ final class CollectionRun {
         return (marking, plan, unindexed.sorted { $0.key < $1.key })
     }
 
-    private func storedPacks() throws -> [ObjectID: StoredObject] {
-        var packs: [ObjectID: StoredObject] = [:]
+    private func listPacks() throws {
+        storedPacks = [:]
         try repository.store.list(PackObject.prefix) { object in
-            if let id = PackObject.id(object.key) { packs[id] = object }
+            if let id = PackObject.id(object.key) { storedPacks[id] = object }
         }
-        return packs
     }
 
     /// The store's clock, read off the own registration; this machine's in a dry run.
-    private func storeClock() throws -> Int64 {
+    func storeClock() throws -> Int64 {
         guard let registration else { return JournalStamp.now().time }
         return try repository.store.stat(registration.key)?.modified ?? JournalStamp.now().time
     }

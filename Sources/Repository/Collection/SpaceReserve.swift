@@ -29,7 +29,7 @@ public enum SpaceReserve {
 }
 
 /// A store that gives up the reserve when it is full, for small objects that deleting needs. Packs must fit without it.
-struct ReservingStore: Store {
+struct ReservingStore: StoreDecorator {
     let base: any Store
     private let used = Monitor(false)
 
@@ -52,6 +52,9 @@ struct ReservingStore: Store {
             try base.put(key, bytes, mode)
         }
     }
+
+    /// Data must fit without the reserve.
+    func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws { try base.putData(key, bytes, mode) }
 
     func read(_ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         try base.read(key, at: offset, into: buffer)

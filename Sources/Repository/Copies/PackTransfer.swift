@@ -84,7 +84,8 @@ struct PackTransfer {
         var seal = need.pack.seal
         var blobs: [BlobRecord] = []
         var isNew = false
-        if stored.contains(id), let there = try destination.store.stat(key) {
+        // One that went to an archival tier is known by its name, and by its size when the put finds it.
+        if stored.contains(id), let there = try destination.store.stat(key), there.availability == .ready {
             guard there.size == need.pack.size else { throw Self.differs(key, destination) }
             (seal, blobs) = try PackDirectoryReader(destination).read(key, size: there.size) {
                 try destination.store.readRange(key, at: $0, count: $1)
@@ -99,7 +100,11 @@ struct PackTransfer {
                 return Array(bytes[start..<min(start + count, bytes.count)])
             }
             do {
-                try destination.store.put(key, bytes, .create)
+                if blobs.allSatisfy({ $0.type == .chunk }) {
+                    try destination.store.putData(key, bytes, .create)
+                } else {
+                    try destination.store.put(key, bytes, .create)
+                }
                 isNew = true
             } catch let error as RepoError where error.code == .conflict {
                 // Sent by another run meanwhile.

@@ -45,9 +45,9 @@ public final class RepositoryCopy {
             try copy(entries, &outcome, registration: nil)
             return outcome
         }
-        // Here first: from now on no sweep of either repository goes on without this run.
-        let reading = try WriterRegistration.begin(source)
-        defer { reading.end() }
+        // Here first: from now on no sweep of either repository goes on without this run. The past is swept by nobody.
+        let reading = source.store.isReadOnly ? nil : try WriterRegistration.begin(source)
+        defer { reading?.end() }
         let registration = try WriterRegistration.begin(destination)
         defer { registration.end() }
         try copy(entries, &outcome, registration: registration)
@@ -203,8 +203,8 @@ public final class RepositoryCopy {
     func fill(
         _ pairs: [(here: SnapshotCatalog.Entry, there: SnapshotCatalog.Entry)], _ bytes: inout UInt64
     ) throws -> [(ObjectID, RepoError)] {
-        let reading = try WriterRegistration.begin(source)
-        defer { reading.end() }
+        let reading = source.store.isReadOnly ? nil : try WriterRegistration.begin(source)
+        defer { reading?.end() }
         let registration = try WriterRegistration.begin(destination)
         defer { registration.end() }
         try source.reloadIndex()

@@ -47,7 +47,7 @@ struct OrphanedPacks {
         return bytes
     }
 
-    /// Nil for one that is gone, damaged, or not to be rested on: a check or a collector will tell of it.
+    /// Nil for one that is gone, damaged, archived, or not to be rested on: a check or a collector will tell of it.
     private func read(_ id: ObjectID, _ size: UInt64) throws -> (pack: PackRecord, blobs: [BlobRecord])? {
         let key = PackObject.key(id)
         do {
@@ -59,7 +59,7 @@ struct OrphanedPacks {
                 return nil
             }
             return (PackRecord(id: id, size: size, seal: seal, isVerified: false), blobs)
-        } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
+        } catch let error as RepoError where [.damaged, .notFound, .archived].contains(error.code) {
             return nil
         }
     }

@@ -4,8 +4,8 @@ public import Storage
 
 /// Reads an object once more whose bytes do not have the hash that is its name: over a network they may have been altered on the way, and only what comes so
 /// twice is damage. Of what has no such name the store beneath compares the server's checksums, where it tells any.
-public struct RereadingStore: Store {
-    private let base: any Store
+public struct RereadingStore: StoreDecorator {
+    package let base: any Store
 
     public init(_ base: any Store) { self.base = base }
 
@@ -29,6 +29,8 @@ public struct RereadingStore: Store {
     public func read(_ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         try base.read(key, at: offset, into: buffer)
     }
+
+    public func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws { try base.putData(key, bytes, mode) }
 
     public func stat(_ key: StoreKey) throws -> StoredObject? { try base.stat(key) }
 

@@ -6,8 +6,8 @@ import RepoBase
 /// Additive increase, multiplicative decrease, as TCP does it (Chiu and Jain, 1989): many machines that share a store come to share it evenly. A
 /// listing is not counted, since its receiver may make other calls meanwhile. Belongs below `RetryingStore`, so that whoever waits before the next
 /// try holds no place.
-public struct AdaptiveStore: Store {
-    private let base: any Store
+public struct AdaptiveStore: StoreDecorator {
+    package let base: any Store
     private let gate: ConcurrencyGate
 
     /// - Parameter most: calls at once, never exceeded.
@@ -46,6 +46,18 @@ public struct AdaptiveStore: Store {
     public func folders(in folder: String) throws -> [String] { try base.folders(in: folder) }
 
     public func removeAbandonedPuts(olderThan age: Duration) throws -> Int { try base.removeAbandonedPuts(olderThan: age) }
+
+    public func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        try gate.pass { try base.putData(key, bytes, mode) }
+    }
+
+    public func thaw(_ key: StoreKey, _ request: ThawRequest) throws { try gate.pass { try base.thaw(key, request) } }
+
+    public func lockedUntil(_ key: StoreKey) throws -> Int64? { try gate.pass { try base.lockedUntil(key) } }
+
+    public func extendLock(_ key: StoreKey, until: Int64) throws { try gate.pass { try base.extendLock(key, until: until) } }
+
+    public func purge(_ keys: [StoreKey]) throws { try gate.pass { try base.purge(keys) } }
 }
 
 /// How many may be inside at once.

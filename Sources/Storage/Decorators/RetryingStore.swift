@@ -6,8 +6,8 @@ public import RepoBase
 /// A create-only put may have worked although its answer was lost. When such a put is tried again and finds
 /// the name taken, the object there is read: the same bytes mean that it was ours. So callers who race for
 /// one name must put different bytes (a random nonce, their own id), as everything sealed does.
-public struct RetryingStore: Store {
-    private let base: any Store
+public struct RetryingStore: StoreDecorator {
+    package let base: any Store
     private let policy: RetryPolicy
     private let clock: StoreClock
     private let random: @Sendable () -> Double
@@ -31,10 +31,18 @@ public struct RetryingStore: Store {
     public var location: String { base.location }
 
     public func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        try retryingPut(key, bytes) { try base.put(key, bytes, mode) }
+    }
+
+    public func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        try retryingPut(key, bytes) { try base.putData(key, bytes, mode) }
+    }
+
+    private func retryingPut(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ put: () throws -> Void) throws {
         var isFirst = true
         try retrying {
             defer { isFirst = false }
-            do { try base.put(key, bytes, mode) } catch let error as RepoError
+            do { try put() } catch let error as RepoError
                 where error.code == .conflict && !isFirst
             {
                 guard try holds(key, bytes) else { throw error }
@@ -42,9 +50,10 @@ public struct RetryingStore: Store {
         }
     }
 
-    /// Whether the object has exactly these bytes.
+    /// Whether the object has exactly these bytes. One that went to an archive at once cannot be read: its size, under a name that is made of what it holds, has to do.
     private func holds(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer) throws -> Bool {
         guard let object = try base.stat(key), object.size == UInt64(bytes.count) else { return false }
+        if object.availability != .ready { return true }
         let found = try base.get(key, atMost: bytes.count)
         return found.elementsEqual(bytes)
     }
@@ -103,6 +112,14 @@ public struct RetryingStore: Store {
     public func removeAbandonedPuts(olderThan age: Duration) throws -> Int {
         try retrying { try base.removeAbandonedPuts(olderThan: age) }
     }
+
+    public func thaw(_ key: StoreKey, _ request: ThawRequest) throws { try retrying { try base.thaw(key, request) } }
+
+    public func lockedUntil(_ key: StoreKey) throws -> Int64? { try retrying { try base.lockedUntil(key) } }
+
+    public func extendLock(_ key: StoreKey, until: Int64) throws { try retrying { try base.extendLock(key, until: until) } }
+
+    public func purge(_ keys: [StoreKey]) throws { try retrying { try base.purge(keys) } }
 
     private func retrying<R>(_ body: () throws -> R) throws -> R {
         let start = clock.elapsed()

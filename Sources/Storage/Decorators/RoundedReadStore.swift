@@ -4,11 +4,11 @@ import RepoBase
 /// (docs/adr/0039-sizes.md).
 ///
 /// A read that begins or ends within a block costs up to two blocks more, and a copy of its bytes.
-public final class RoundedReadStore: Store {
+public final class RoundedReadStore: StoreDecorator {
     /// Of a block, in bytes. At 1 candidate in 128 bytes, two blocks hold some 64 places where a chunk may end.
     public static let blockSize: UInt64 = 4096
 
-    private let base: any Store
+    package let base: any Store
 
     public init(_ base: any Store) { self.base = base }
 
@@ -32,6 +32,7 @@ public final class RoundedReadStore: Store {
     }
 
     public func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws { try base.put(key, bytes, mode) }
+    public func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws { try base.putData(key, bytes, mode) }
     public func stat(_ key: StoreKey) throws -> StoredObject? { try base.stat(key) }
     public func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws { try base.list(prefix, body) }
     public func listKeys(_ prefix: String, _ body: (StoreKey) throws -> Void) throws { try base.listKeys(prefix, body) }

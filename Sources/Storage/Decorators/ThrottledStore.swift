@@ -5,8 +5,8 @@ import RepoBase
 ///
 /// The rate holds on average: up to one second's worth goes through at once, then every call waits until its
 /// bytes are due. One object is still sent as fast as the store takes it.
-public struct ThrottledStore: Store {
-    private let base: any Store
+public struct ThrottledStore: StoreDecorator {
+    package let base: any Store
     private let upload: TokenBucket
     private let download: TokenBucket
 
@@ -42,6 +42,11 @@ public struct ThrottledStore: Store {
     public func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
         upload.take(bytes.count)
         try base.put(key, bytes, mode)
+    }
+
+    public func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        upload.take(bytes.count)
+        try base.putData(key, bytes, mode)
     }
 
     public func read(

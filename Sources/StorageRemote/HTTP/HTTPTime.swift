@@ -52,6 +52,15 @@ enum HTTPTime {
         return Int64(timegm(&fields))
     }
 
+    /// `2009-10-12T17:50:30Z`.
+    static func iso(_ seconds: Int64) -> String {
+        var time = time_t(seconds)
+        var fields = tm()
+        gmtime_r(&time, &fields)
+        let date = [digits(fields.tm_year + 1900, 4), digits(fields.tm_mon + 1, 2), digits(fields.tm_mday, 2)].joined(separator: "-")
+        return date + "T" + [fields.tm_hour, fields.tm_min, fields.tm_sec].map { digits($0, 2) }.joined(separator: ":") + "Z"
+    }
+
     /// `20130524T000000Z`, as signatures have it.
     static func compact(_ seconds: Int64) -> String {
         var time = time_t(seconds)

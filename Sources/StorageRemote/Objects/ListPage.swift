@@ -7,6 +7,8 @@ struct ListPage: Equatable {
         var key = ""
         var size: UInt64?
         var modified: Int64?
+        /// In a class of storage from which it has to be brought back first.
+        var isArchived = false
     }
 
     var objects: [Object] = []

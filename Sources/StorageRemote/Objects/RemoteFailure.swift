@@ -56,7 +56,8 @@ struct RemoteFailure {
         }
         if words.archived.contains(answer.code) {
             return RepoError(
-                .failed, message, advice: "The object is in an archival tier: restore it there first, and keep lifecycle rules off this prefix.")
+                .archived, message,
+                advice: "The object is in an archival tier. 'repo restore --thaw' brings back what a restore needs; see docs/stores.md.")
         }
         if words.passing.contains(answer.code) || [408, 409, 425, 429].contains(response.status) || response.status >= 500 && response.status != 501 {
             return RepoError(.unreachable, message, advice: "Try again later; nothing is lost.")

@@ -32,17 +32,17 @@ extension RemoteStore {
     public func folders(in folder: String) throws -> [String] {
         guard folder.isEmpty || StorageKeyGrammar.allows(folder[...]) else { return [] }
         let prefix = folder.isEmpty ? "" : folder + "/"
-        var names: [String] = []
+        var names: Set<String> = []
         var continuation: String?
         repeat {
             let page = try page(prefix, delimiter: "/", continuation: continuation)
             for found in page.folders {
                 let path = try relative(found).dropLast()
-                if StorageKeyGrammar.allows(path) { names.append(String(path.dropFirst(prefix.utf8.count))) }
+                if StorageKeyGrammar.allows(path) { names.insert(String(path.dropFirst(prefix.utf8.count))) }
             }
             continuation = try following(page, continuation, prefix)
         } while continuation != nil
-        return names
+        return Array(names)
     }
 
     // MARK: - Pages
@@ -60,7 +60,7 @@ extension RemoteStore {
     private func tell(_ page: ListPage, _ body: (StoredObject) throws -> Void) throws {
         for object in page.objects {
             guard let key = StoreKey(checking: String(try relative(object.key))) else { continue }
-            try body(StoredObject(key: key, size: object.size ?? 0, modified: object.modified ?? 0))
+            try body(StoredObject(key: key, size: object.size ?? 0, modified: object.modified ?? 0, availability: object.isArchived ? .archived : .ready))
         }
     }
 

@@ -12,6 +12,12 @@ protocol RemoteStore: Store {
     var options: RemoteOptions { get }
     var clock: StoreClock { get }
 
+    /// What names the version to read, beside the key; nothing: the one that is there now. Throws `.notFound` where there is none.
+    func versionQuery(_ key: StoreKey) throws(RepoError) -> [(String, String)]
+
+    /// Whether an object whose headers these are can be read.
+    func availability(_ response: HTTPResponse) -> Availability
+
     /// One page of the objects whose keys begin with a prefix; with a delimiter, names that go on behind it are told as folders.
     func page(_ prefix: String, delimiter: String?, continuation: String?) throws(RepoError) -> ListPage
 }
@@ -36,6 +42,10 @@ public struct RemoteOptions: Hashable, Sendable {
 
 extension RemoteStore {
     func path(_ key: StoreKey) -> String { prefix + key.description }
+
+    func versionQuery(_ key: StoreKey) throws(RepoError) -> [(String, String)] { [] }
+
+    func availability(_ response: HTTPResponse) -> Availability { .ready }
 
     /// Servers that compute checksums tell theirs.
     func requireChecksum(_ told: String?, _ checksum: String, _ key: StoreKey) throws(RepoError) {
@@ -79,6 +89,7 @@ extension RemoteStore {
             let start = offset + UInt64(filled)
             let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
             var request = RemoteRequest(.get, path(key), "read \(key)")
+            request.query = try versionQuery(key)
             request.headers = [HTTPHeader("Range", "bytes=\(start)-\(start + UInt64(rest.count) - 1)")]
             if let version { request.headers.append(HTTPHeader("If-Match", version)) }
             request.accepted = [200, 206, 404, 412, 416]
@@ -133,6 +144,7 @@ extension RemoteStore {
         var triesLeft = 2
         while true {
             var request = RemoteRequest(.get, path(key), "read \(key)")
+            request.query = try versionQuery(key)
             request.headers = connection.dialect.checksumRequest
             request.accepted = [200, 404]
             request.mayBeTooLarge = true
@@ -148,12 +160,15 @@ extension RemoteStore {
 
     public func stat(_ key: StoreKey) throws -> StoredObject? {
         var request = RemoteRequest(.head, path(key), "look for \(key)")
+        request.query = try versionQuery(key)
         request.accepted = [200, 301, 307, 400, 401, 403, 404]
         let response = try connection.send(request, to: .memory(atMost: 0))
         if response.status == 404, ErrorAnswer(response).code != connection.dialect.words.absentBucket { return nil }
         // An answer to HEAD has no words for what is wrong; the same asked by GET has.
         guard response.status == 200 else {
+            let query = request.query
             request = RemoteRequest(.get, path(key), "look for \(key)")
+            request.query = query
             request.headers = [HTTPHeader("Range", "bytes=0-0")]
             request.accepted = [404]
             let answer = try connection.send(request, to: .memory(atMost: 64 << 10))
@@ -166,7 +181,7 @@ extension RemoteStore {
             throw RepoError(
                 .failed, "cannot look for \(key) in \(location): the server tells neither size nor time", advice: "Run 'repo storage probe'.")
         }
-        return StoredObject(key: key, size: size, modified: modified)
+        return StoredObject(key: key, size: size, modified: modified, availability: availability(response))
     }
 
     /// A put returns when the object is durable.

@@ -50,6 +50,7 @@ extension ListPage {
                 case (3, "Contents", "Key"): object.key = text
                 case (3, "Contents", "Size"): object.size = UInt64(text)
                 case (3, "Contents", "LastModified"): object.modified = HTTPTime.parse(iso: text)
+                case (3, "Contents", "StorageClass"): object.isArchived = S3StorageClass.isArchival(text)
                 case (2, "Contents", _): objects.append(object)
                 case (3, "CommonPrefixes", "Prefix"): folder = text
                 case (2, "CommonPrefixes", _): folders.append(folder)

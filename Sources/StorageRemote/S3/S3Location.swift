@@ -1,9 +1,10 @@
 public import RepoBase
+public import Storage
 
 /// Where a repository is in S3, as people write it: `s3://bucket/prefix`, or `s3:https://host:port/bucket/prefix` for another provider.
 ///
 /// Options follow behind a question mark, joined by `&`: `endpoint=URL`, `region=NAME`, `addressing=path` or `virtual`, `profile=NAME`,
-/// `ca-file=PATH`, `storage-class=NAME`. There are no secrets in it.
+/// `ca-file=PATH`, `storage-class=NAME`, `lock=MODE:SPAN`, `as-of=TIME`. There are no secrets in it.
 public struct S3Location: Hashable, Sendable, CustomStringConvertible {
     public enum Addressing: String, Hashable, Sendable {
         /// `https://host/bucket/key`
@@ -24,15 +25,20 @@ public struct S3Location: Hashable, Sendable, CustomStringConvertible {
     public private(set) var certificates: String?
     /// For packs; nil: the bucket's own.
     public private(set) var storageClass: String?
+    /// For what is put.
+    public private(set) var lock: ObjectLock?
+    /// Read as it was then, from the versions that the bucket has kept: seconds since 1970.
+    public private(set) var moment: Int64?
 
     static let kind = LocationText.Kind(
         scheme: "s3", name: "S3", bucket: "bucket", secretsAdvice: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead.",
-        options: ["endpoint", "region", "addressing", "profile", "ca-file", "storage-class"])
+        options: ["endpoint", "region", "addressing", "profile", "ca-file", "storage-class", "lock", "as-of"])
 
-    /// For messages: without options.
+    /// For messages: without options but the moment.
     public var description: String {
         let place = prefix.isEmpty ? bucket : "\(bucket)/\(prefix.dropLast())"
-        return endpoint.map { "s3:\($0)/\(place)" } ?? "s3://\(place)"
+        let location = endpoint.map { "s3:\($0)/\(place)" } ?? "s3://\(place)"
+        return moment.map { "\(location) as of \(HTTPTime.iso($0))" } ?? location
     }
 
     /// - Parameter text: what stands behind `s3:`.
@@ -50,6 +56,14 @@ public struct S3Location: Hashable, Sendable, CustomStringConvertible {
         profile = location.options["profile"]
         certificates = location.options["ca-file"]
         storageClass = location.options["storage-class"]
+        lock = try location.options["lock"].map { text throws(RepoError) in try ObjectLock(parsing: text) }
+        if let text = location.options["as-of"] {
+            guard let time = HTTPTime.parse(iso: text) else {
+                throw location.wrong("the time '\(text)'", "Write it in UTC, as 2026-11-20T03:00:00Z.")
+            }
+            guard lock == nil else { throw location.wrong("both lock and as-of", "As of a moment nothing is written: leave lock out.") }
+            moment = time
+        }
         guard let text = location.options["addressing"] else { return }
         guard let known = Addressing(rawValue: text) else {
             throw location.wrong("the unknown addressing '\(text)'", "It is 'path' or 'virtual'.")

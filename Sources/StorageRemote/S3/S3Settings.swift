@@ -1,4 +1,5 @@
 import RepoBase
+import Storage
 
 /// Where requests go and how they are signed: a location with what the environment and a profile add to it.
 struct S3Settings: Sendable {
@@ -13,6 +14,7 @@ struct S3Settings: Sendable {
     let region: String
     let certificates: String?
     let storageClass: String?
+    let lock: ObjectLock?
     let isAmazon: Bool
 
     var usesTLS: Bool { origin.hasPrefix("https:") }
@@ -23,6 +25,7 @@ struct S3Settings: Sendable {
         bucket = location.bucket
         prefix = location.prefix
         storageClass = location.storageClass
+        lock = location.lock
         region = location.region ?? variable("AWS_REGION") ?? variable("AWS_DEFAULT_REGION") ?? profile.setting("region") ?? "us-east-1"
         guard !region.isEmpty, region.utf8.allSatisfy({ Self.isHostByte($0) }) else {
             throw RepoError(.usage, "'\(region)' is no region of S3", advice: "Write it as eu-central-1.")

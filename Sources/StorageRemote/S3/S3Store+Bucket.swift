@@ -3,15 +3,19 @@ public import Storage
 
 extension S3Store: DescribedStore {
     /// Makes the bucket, for tests; the owner's existing one is no error.
-    package func createBucket() throws(RepoError) {
+    /// - Parameter locking: whether it keeps versions, and locks where it is asked to.
+    package func createBucket(locking: Bool = false) throws(RepoError) {
         var request = RemoteRequest(.put, "", "make the bucket")
+        if locking { request.headers = [HTTPHeader("x-amz-bucket-object-lock-enabled", "true")] }
         request.accepted = [200, 409]
         _ = try connection.send(request, to: .memory(atMost: 64 << 10))
     }
 
-    /// Three requests: versions, object lock, lifecycle rules.
+    /// Three requests: versions, object lock, lifecycle rules. Where locks are to be set, they are tried, which takes ten seconds.
     public func setUp() throws -> [StoreFinding] {
-        [try versions(), try objectLock()] + (try lifecycle())
+        var findings = [try versions(), try objectLock()]
+        if let lock { findings.append(try provenLock(lock)) }
+        return findings + (try lifecycle())
     }
 
     private func versions() throws -> StoreFinding {
@@ -72,7 +76,7 @@ struct S3LifecycleRule: Equatable {
             if let days = expiration["Days"] { self.expiration = "after \(days.text) days" }
             if let date = expiration["Date"] { self.expiration = "on \(date.text)" }
         }
-        archives = rule.all("Transition").compactMap { $0["StorageClass"]?.text }.filter { ["GLACIER", "DEEP_ARCHIVE"].contains($0) }
+        archives = rule.all("Transition").compactMap { $0["StorageClass"]?.text }.filter(S3StorageClass.isArchival)
     }
 
     /// Nil where it does not touch what lies below `folder`.

@@ -4,8 +4,8 @@ import Storage
 // Multipart upload (Amazon S3 user guide): parts travel at once, each with its checksum, and become an object in one step, which is
 // create-only where that is asked for. Until then nothing is seen of them but in the list of uploads.
 extension S3Store {
-    func putInParts(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
-        let upload = try beginUpload(key)
+    func putInParts(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode, storageClass: String?) throws {
+        let upload = try beginUpload(key, storageClass)
         do {
             let checksums = try sendParts(key, upload, bytes)
             try completeUpload(key, upload, checksums, mode)
@@ -16,10 +16,10 @@ extension S3Store {
         }
     }
 
-    private func beginUpload(_ key: StoreKey) throws(RepoError) -> String {
+    private func beginUpload(_ key: StoreKey, _ storageClass: String?) throws(RepoError) -> String {
         var request = RemoteRequest(.post, path(key), "store \(key)")
         request.query = [("uploads", "")]
-        request.headers = headers(of: key) + [HTTPHeader("x-amz-checksum-algorithm", "CRC32C")]
+        request.headers = headers(of: key, storageClass) + [HTTPHeader("x-amz-checksum-algorithm", "CRC32C")]
         let response = try connection.send(request, to: .memory(atMost: 64 << 10))
         guard let id = (try? XMLElement(parsing: response.body))?["UploadId"]?.text, !id.isEmpty else {
             throw RepoError(.failed, "cannot store \(key) in \(location): the server gives no id for an upload in parts")

@@ -28,6 +28,15 @@ public final class S3Store: RemoteStore {
             settings, name: location.description, credentials: cache, options: options, clock: clock)
     }
 
+    /// The bucket as it is, or as it was at the moment that the location names. Sends nothing yet. Throws `.usage`.
+    public static func open(
+        _ location: S3Location, environment variable: @escaping StoreEnvironment, options: Options = Options(), clock: StoreClock = .system
+    ) throws(RepoError) -> any Store {
+        let store = try S3Store(location, environment: variable, options: options, clock: clock)
+        guard let moment = location.moment else { return store }
+        return S3PastStore(store, asOf: moment)
+    }
+
     init(_ settings: S3Settings, name: String, credentials: S3CredentialCache, options: Options, clock: StoreClock) {
         location = name
         prefix = settings.prefix
@@ -64,11 +73,17 @@ public final class S3Store: RemoteStore {
 
     // MARK: - Objects
 
-    public func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
-        if bytes.count > options.largestSinglePut { return try putInParts(key, bytes, mode) }
+    public func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws { try put(key, bytes, mode, storageClass: nil) }
+
+    public func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        try put(key, bytes, mode, storageClass: settings.storageClass)
+    }
+
+    private func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode, storageClass: String?) throws {
+        if bytes.count > options.largestSinglePut { return try putInParts(key, bytes, mode, storageClass: storageClass) }
         let checksum = Digests.crc32c(bytes)
         var request = RemoteRequest(.put, path(key), "store \(key)")
-        request.headers = headers(of: key) + [HTTPHeader("x-amz-checksum-crc32c", checksum)]
+        request.headers = headers(of: key, storageClass) + [HTTPHeader("x-amz-checksum-crc32c", checksum)]
         request.body = bytes
         if mode == .create {
             request.headers.append(HTTPHeader("If-None-Match", "*"))
@@ -90,11 +105,11 @@ public final class S3Store: RemoteStore {
         throw RepoError(.unreachable, "cannot store \(key) in \(location): others keep writing to it", advice: "Try again.")
     }
 
-    func headers(of key: StoreKey) -> [HTTPHeader] {
+    /// - Parameter storageClass: nil: the bucket's own, where all can be read at once.
+    func headers(of key: StoreKey, _ storageClass: String?) -> [HTTPHeader] {
         var headers = [HTTPHeader("Content-Type", "application/octet-stream")]
-        if let storageClass = settings.storageClass, key.description.hasPrefix("packs/") {
-            headers.append(HTTPHeader("x-amz-storage-class", storageClass))
-        }
+        if let storageClass { headers.append(HTTPHeader("x-amz-storage-class", storageClass)) }
+        if let lock = settings.lock, ObjectLock.covers(key) { headers += lockHeaders(lock.mode, until: clock.now() + lock.seconds) }
         return headers
     }
 

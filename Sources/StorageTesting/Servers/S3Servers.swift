@@ -1,6 +1,6 @@
 import Glibc
 import RepoBase
-import Storage
+public import Storage
 public import StorageRemote
 
 /// SeaweedFS's S3 server on loopback, with credentials enforced and one bucket: a real server that keeps what the contract asks for.
@@ -8,6 +8,8 @@ public import StorageRemote
 /// Starting it takes some seconds, so tests share one and take a prefix of the bucket each.
 public final class SeaweedServer: Sendable {
     public static let bucket = "repo"
+    /// One that keeps versions and locks them where it is asked to.
+    public static let lockingBucket = "repo-locked"
     public static let accessKey = "testadmin"
     public static let secretKey = "testsecret"
     /// Credentials that may read and list, and nothing else.
@@ -43,6 +45,7 @@ public final class SeaweedServer: Sendable {
             let ready = StoreKey("ready")
             return (try? store("start").put(ready, [1], .replace)) != nil
         }
+        try store("", bucket: Self.lockingBucket).createBucket(locking: true)
         removal.keep()
     }
 
@@ -55,18 +58,41 @@ public final class SeaweedServer: Sendable {
         ["AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": secretKey, "AWS_EC2_METADATA_DISABLED": "true"]
     }
 
-    /// A location in its bucket.
-    public func location(_ prefix: String, port: Int? = nil) -> String { "s3:http://127.0.0.1:\(port ?? self.port)/\(Self.bucket)/\(prefix)" }
+    /// A location in one of its buckets.
+    /// - Parameter options: behind the question mark.
+    public func location(_ prefix: String, port: Int? = nil, bucket: String = bucket, options: String = "") -> String {
+        "s3:http://127.0.0.1:\(port ?? self.port)/\(bucket)/\(prefix)" + (options.isEmpty ? "" : "?" + options)
+    }
 
     /// A prefix that no other test uses.
     public static func uniquePrefix() -> String { "t" + String(UInt64.random(in: 0 ... .max), radix: 36) }
 
-    /// - Parameter port: of a proxy before it.
+    /// - Parameters:
+    ///   - port: of a proxy before it.
+    ///   - location: options of the location.
     public func store(
-        _ prefix: String = uniquePrefix(), port: Int? = nil, options: S3Store.Options = .init(), environment: [String: String] = environment
+        _ prefix: String = uniquePrefix(), port: Int? = nil, bucket: String = bucket, location: String = "", options: S3Store.Options = .init(),
+        environment: [String: String] = environment
     ) throws -> S3Store {
-        let location = try S3Location(parsing: String(location(prefix, port: port).dropFirst(3)))
+        let location = try S3Location(parsing: String(self.location(prefix, port: port, bucket: bucket, options: location).dropFirst(3)))
         return try S3Store(location, environment: { environment[$0] }, options: options)
+    }
+
+    /// `2026-11-20T03:00:00Z`
+    public static func time(_ seconds: Int64) -> String {
+        var time = time_t(seconds)
+        var fields = tm()
+        gmtime_r(&time, &fields)
+        var text = [CChar](repeating: 0, count: 32)
+        strftime(&text, text.count, "%Y-%m-%dT%H:%M:%SZ", &fields)
+        return text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    }
+
+    /// A store that cannot be written to, as of a moment: seconds since 1970.
+    public func past(_ prefix: String, _ moment: Int64, bucket: String = lockingBucket, options: S3Store.Options = .init()) throws -> any Store {
+        let time = Self.time(moment)
+        let location = try S3Location(parsing: String(self.location(prefix, bucket: bucket, options: "as-of=\(time)").dropFirst(3)))
+        return try S3Store.open(location, environment: { Self.environment[$0] }, options: options)
     }
 }
 

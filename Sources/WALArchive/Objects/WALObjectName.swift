@@ -67,6 +67,16 @@ public enum WALObjectName: Hashable, Sendable {
         }
     }
 
+    /// Whole segments that it holds.
+    var segmentCount: Int {
+        switch self {
+        case .file(.segment): 1
+        // They share all digits but the last.
+        case .batch(let first, let last): Int(UInt64(last.suffix(8), radix: 16)! - UInt64(first.suffix(8), radix: 16)!) + 1
+        default: 0
+        }
+    }
+
     /// What the keys of one timeline begin with.
     public static func folder(systemIdentifier: UInt64, timeline: UInt32) -> String {
         "\(prefix)\(systemIdentifier)/\(WALSegment.hexadecimal(timeline))/"

@@ -2,7 +2,7 @@ import BlobEngine
 import PostgresFormats
 public import RepoBase
 public import Repository
-import Storage
+public import Storage
 
 /// Which objects of the log nobody needs any more.
 ///
@@ -74,6 +74,42 @@ public struct LogRetention: Sendable {
         timeline.contains(part.number) || timeline.received.contains { $0.number == part.number && $0.length > part.length }
     }
 
+    /// What of a plan stays for now, since it is locked.
+    public struct Locked: Sendable {
+        public var objects: [StoredObject] = []
+        /// When the last of these locks ends: seconds since 1970.
+        public var until: Int64?
+
+        public init() {}
+    }
+
+    /// Takes out of the plan what is locked, and of the same timeline what comes after it, so that no gap appears in front of what stays.
+    /// - Parameters:
+    ///   - objects: what the store tells of the plan's objects; those that are gone are left out.
+    ///   - now: seconds since 1970.
+    public func leaveLocked(in plan: inout Plan, _ objects: [StoreKey: StoredObject], now: Int64) throws -> Locked {
+        var locked = Locked()
+        guard archive.store.lock != nil else { return locked }
+        let ledger = LockLedger(archive.repository)
+        defer { ledger.save() }
+        let asked = objects.values.filter { ObjectLock.covers($0.key) }
+        let ends = Dictionary(uniqueKeysWithValues: zip(asked.map(\.key), try ledger.ends(of: asked)))
+        var timelines: Set<UInt32> = []
+        plan.going.removeAll { name in
+            let key = name.key(systemIdentifier: plan.systemIdentifier)
+            guard let object = objects[key], let end = ends[key] else { return false }
+            if end > now {
+                timelines.insert(name.timeline)
+                locked.until = max(locked.until ?? end, end)
+            }
+            guard timelines.contains(name.timeline) else { return false }
+            locked.objects.append(object)
+            plan.segments -= name.segmentCount
+            return true
+        }
+        return locked
+    }
+
     /// Deletes what the plan names, the oldest first, so that what a crash leaves has no new gap. The journal is written before. Throws
     /// `.refused` for a writer key.
     public func apply(_ plan: Plan, stamp: JournalStamp = .now()) throws {
@@ -87,7 +123,7 @@ public struct LogRetention: Sendable {
             try Journal.append(
                 to: archive.store, by: archive.repository.keys, stamp, action: "prune: log", subjects: part.map(\.description),
                 details: [plan.reason])
-            for key in part { try archive.store.delete(key) }
+            for key in part { try archive.store.purge([key]) }
         }
     }
 }

@@ -1,0 +1,82 @@
+import ArgumentParser
+import BlobEngine
+import Policy
+import RepoBase
+import Repository
+import Storage
+
+/// --thaw-tier.
+enum ThawTier: String, CaseIterable, ExpressibleByArgument {
+    case expedited, standard, bulk
+
+    var tier: ThawRequest.Tier {
+        switch self {
+        case .expedited: .expedited
+        case .standard: .standard
+        case .bulk: .bulk
+        }
+    }
+}
+
+/// Options of bringing packs back from archival tiers.
+struct ThawArguments: ParsableArguments {
+    @Flag(help: "Bring back the packs that are needed from archival tiers, which costs money, and go on when they are there.") var thaw = false
+    @Option(help: ArgumentHelp("How long what was brought back stays.", valueName: "days")) var thawDays = 7
+    @Option(help: ArgumentHelp("How soon, and at what price: expedited, standard (12 hours at most) or bulk (48).", valueName: "tier"))
+    var thawTier = ThawTier.standard
+    @Flag(help: "Ask for them, and end with exit status 75 instead of waiting.") var noWait = false
+
+    func validate() throws {
+        guard (1...365).contains(thawDays) else { throw ValidationError("--thaw-days is a number from 1 to 365.") }
+        if !thaw, noWait || thawDays != 7 || thawTier != .standard { throw ValidationError("--thaw-days, --thaw-tier and --no-wait go with --thaw.") }
+    }
+
+    /// Returns when everything that is to be restored can be read.
+    ///
+    /// Throws `.archived` where it cannot and `--thaw` was not given, or in a dry run; `.thawing` where it was asked for and `--no-wait` was given. Nothing is touched before.
+    func require(
+        _ root: BlobID, _ repository: OpenRepository, _ context: CommandContext, isDryRun: Bool = false,
+        selection: (_ path: [UInt8], _ isDirectory: Bool) -> RestoreDecision = { _, _ in .restore }
+    ) throws {
+        guard repository.store.hasArchive else { return }
+        var packs = try ThawedPacks(repository)
+        try packs.add(root, selection: selection)
+        let state = try packs.state()
+        guard !state.isReady else { return }
+        let what = "\(NumberText.grouped(UInt64(state.count))) packs, \(ByteCount.describe(state.bytes)),"
+        guard thaw, !isDryRun else {
+            let asked = state.thawing.isEmpty ? "" : "; \(NumberText.grouped(UInt64(state.thawing.count))) of them are on their way"
+            throw RepoError(
+                .archived, "\(what) that this restore needs are in an archival tier\(asked)",
+                advice: "Nothing was touched. Run it again with --thaw, which brings them back for \(thawDays) days and goes on when they are there; "
+                    + "--thaw-tier bulk is the cheapest. With --include, fewer may do.")
+        }
+        try ThawedPacks.request(state.archived, ThawRequest(days: thawDays, tier: thawTier.tier), in: repository.store)
+        let ready = try context.now().seconds + thawTier.tier.longestSeconds
+        let time = TimeDisplay.local(FileTime(seconds: ready, nanoseconds: 0), in: context.zone)
+        // Some stores are faster than they promise.
+        let left = try ThawedPacks.state(of: state.archived + state.thawing, in: repository.store)
+        guard !left.isReady else { return }
+        guard !noWait else {
+            throw RepoError(
+                .thawing, "\(what) were asked for, and \(NumberText.grouped(UInt64(left.count))) are not there yet",
+                advice: "Run this again with --thaw at \(time), or before: what is asked for already costs nothing more.")
+        }
+        context.note("\(what) are on their way from the archive, and there at \(time) at the latest")
+        var told = left.count
+        try ThawedPacks.wait(for: left.archived + left.thawing, in: repository.store, every: try interval(context.console)) { count in
+            guard count < told else { return }
+            told = count
+            context.note("at most \(NumberText.grouped(UInt64(count))) packs are not there yet")
+        }
+    }
+
+    /// `REPO_THAW_SECONDS`: 60, or 300 for what takes hours.
+    private func interval(_ console: Console) throws(RepoError) -> Duration {
+        guard let text = console.variable("REPO_THAW_SECONDS") else { return .seconds(thawTier == .expedited ? 60 : 300) }
+        guard let seconds = Int(text), (1...86_400).contains(seconds) else {
+            throw RepoError(.usage, "REPO_THAW_SECONDS is '\(text)'", advice: "It is a number of seconds from 1 to 86400.")
+        }
+        return .seconds(seconds)
+    }
+}

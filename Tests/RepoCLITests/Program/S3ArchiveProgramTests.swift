@@ -1,0 +1,116 @@
+import Glibc
+import PostgresTesting
+import StorageTesting
+import Testing
+
+/// The program on a server with archival tiers.
+@Suite("A repository whose data is in an archival tier", .serialized)
+struct S3ArchiveProgramTests {
+    private let folder: String
+    private let program: ProgramUnderTest
+    private let server: ArchivingServer
+
+    init() throws {
+        var template = Array("/tmp/s3-archive-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        folder = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        server = try ArchivingServer()
+        program = ProgramUnderTest(
+            folder: folder,
+            environment: SeaweedServer.environment.merging([
+                "REPO_URL": server.location("db", options: "storage-class=DEEP_ARCHIVE"), "REPO_CACHE_DIR": folder + "/cache", "REPO_CONFIG": "/dev/null",
+                "REPO_KEY_FILE": folder + "/key", "REPO_THAW_SECONDS": "1",
+            ]) { $1 })
+        // moto keeps no promise to several writers, so that the probe refuses it now and then: made on a disk, and brought there object by object.
+        let made = folder + "/made"
+        let first = try program.with(["REPO_KEY_FILE": nil, "REPO_PASSWORD": "secret", "REPO_URL": made])
+        for command in [["init"], ["key", "add", "--out", folder + "/key"]] {
+            let outcome = try first.run(command)
+            try #require(outcome.status == 0, "\(outcome)")
+        }
+        let store = try server.store("db")
+        for file in FileTree.files(made) {
+            try store.put(.init(String(file.dropFirst(made.utf8.count + 1))), try FileTree.read(file), .create)
+        }
+    }
+
+    private func end() {
+        server.stop()
+        FileTree.remove(folder)
+    }
+
+    @discardableResult
+    private func run(_ arguments: String..., expecting status: Int32 = 0) throws -> ProgramUnderTest.Outcome {
+        let outcome = try program.run(arguments)
+        #expect(outcome.status == status, "\(arguments): \(outcome)")
+        return outcome
+    }
+
+    @Test("A restore says what it needs of the archive before anything is touched, brings it back when told, and goes on")
+    func restore() throws {
+        defer { end() }
+        var numbers = SeededNumbers(seed: 1)
+        let tree = folder + "/tree"
+        try FileTree.write(tree + "/a", numbers.bytes(400_000))
+        let first = try run("snapshot", "files", tree, "--quiet").text
+        try FileTree.write(tree + "/b", numbers.bytes(400_000))
+        let second = try run("snapshot", "files", tree, "--quiet").text
+        #expect(try run("ls", second, tree).text.contains("/b"), "lists and trees are never there")
+        let store = try server.store("db")
+        let archived = try store.list("").filter { $0.availability == .archived }
+        #expect(archived.count == 2 && archived.allSatisfy { $0.key.description.hasPrefix("packs/") })
+
+        let target = folder + "/target"
+        let refused = try run("restore", second, "--target", target, expecting: 15)
+        #expect(refused.errors.contains("2 packs, ") && refused.errors.contains("are in an archival tier") && refused.errors.contains("--thaw"), "\(refused)")
+        #expect(access(target, F_OK) != 0)
+        let one = try run("restore", second, "--include", tree + "/b", "--target", target, expecting: 15)
+        #expect(one.errors.contains("1 packs, "), "\(one)")
+        try run("cat", first, tree + "/a", expecting: 15)
+
+        try server.setLooksUntilThere(4)
+        let asked = try run("restore", first, "--target", target, "--thaw", "--no-wait", expecting: 75)
+        #expect(asked.errors.contains("1 packs, ") && asked.errors.contains("again with --thaw at "), "\(asked)")
+        #expect(access(target, F_OK) != 0)
+        let came = try run("restore", second, "--target", target, "--thaw", "--thaw-days", "2")
+        #expect(came.errors.contains("on their way from the archive"), "\(came)")
+        for name in ["a", "b"] { #expect(try FileTree.read(target + tree + "/" + name) == FileTree.read(tree + "/" + name)) }
+        try run("restore", first, "--target", folder + "/other")
+        #expect(try run("cat", first, tree + "/a").output == FileTree.read(tree + "/a"), "what is back needs no option")
+    }
+
+    @Test("A check leaves out what is archived and says so, a prune does not rewrite it, and what nobody needs goes")
+    func checkAndPrune() throws {
+        defer { end() }
+        var numbers = SeededNumbers(seed: 2)
+        let tree = folder + "/tree"
+        let kept = numbers.bytes(300_000)
+        for name in ["gone", "same"] { try FileTree.write(tree + "/" + name, numbers.bytes(300_000)) }
+        try FileTree.write(tree + "/kept", kept)
+        let first = try run("snapshot", "files", tree, "--quiet").text
+        try run("check")
+        let check = try run("check", "--read-data", "--json")
+        #expect(check.text.contains("\"archived_packs\" : 1,"), "\(check.text)")
+        #expect(try run("check", "--read-data").errors.contains("1 packs, "))
+        unlink(tree + "/gone")
+        // What has changed a little is stored although no base of it can be read.
+        var changed = kept
+        changed[1000] ^= 1
+        try FileTree.write(tree + "/kept", changed)
+        let second = try run("snapshot", "files", tree, "--quiet").text
+        try run("forget", first)
+        let left = try run("prune", "--max-unused", "0%", "--verbose")
+        #expect(left.errors.contains("1 packs with more garbage than may stay"), "\(left) \(left.text)")
+        #expect(try server.store("db").list("packs/").filter { $0.availability == .archived }.count == 2)
+        let refused = try run("prune", "--max-unused", "0%", "--rewrite-archived", expecting: 12)
+        #expect(refused.errors.contains("is kept: ") && refused.errors.contains("InvalidObjectState"), "\(refused)")
+        try run("restore", second, "--target", folder + "/target", "--thaw")
+        #expect(try FileTree.read(folder + "/target" + tree + "/kept") == changed)
+        #expect(try !run("check", "--read-data", "--read-archived", "--json").text.contains("archived_packs"))
+        let rewritten = try run("prune", "--max-unused", "0%", "--rewrite-archived", "--json")
+        #expect(rewritten.number("packs_rewritten") ?? 0 > 0 && rewritten.number("bytes_freed") ?? 0 > 600_000, "\(rewritten.text)")
+        try run("check")
+        try run("restore", second, "--target", folder + "/last", "--thaw")
+        #expect(try FileTree.read(folder + "/last" + tree + "/kept") == changed)
+    }
+}

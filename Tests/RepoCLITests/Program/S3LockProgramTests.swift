@@ -117,8 +117,7 @@ struct S3LockProgramTests {
 
         let past = "as-of=" + moment
         for command in [
-            ["snapshot", "files", tree.path], ["forget", first], ["prune"], ["key", "add", "--out", folder + "/other"], ["hold", "add", first],
-            ["repair", "index"], ["storage", "probe"], ["drill", "latest"],
+            ["snapshot", "files", tree.path], ["forget", first], ["prune"], ["key", "add", "--out", folder + "/other"], ["storage", "probe"], ["drill", "latest"],
         ] {
             let outcome = try program.with(["REPO_URL": try Self.location(prefix, past)]).run(command)
             #expect(outcome.status == 15 && outcome.errors.contains("is the past"), "\(command): \(outcome)")

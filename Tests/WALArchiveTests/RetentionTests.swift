@@ -66,6 +66,43 @@ struct RetentionTests {
         #expect(try prune(fixture)[1]?.runs == [32...63])
     }
 
+    @Test("what is locked stays with all behind it on its timeline, and goes when its lock has ended", arguments: [false, true])
+    func locked(_ batched: Bool) throws {
+        let fixture = try ArchiveFixture()
+        try fixture.archiveSegments(0...63, batched: batched)
+        try fixture.archiveSegments(0...15, timeline: 2)
+        try fixture.backup(from: 40 << 20, to: 41 << 20, at: 1000)
+        let clock = Monitor<Int64>(100)
+        let store = LockingStore(fixture.store, ObjectLock(.compliance, seconds: 100), now: { clock.withLock { $0 } })
+        let archive = try fixture.archive(store)
+        let inventory = try archive.inventory(of: system)
+        let size = WALSegmentSize(bytes: 1 << 20)!
+        let last = ArchiveFixture.segment(31, size: size)
+        let name = batched ? WALObjectName.batch(first: ArchiveFixture.segment(16, size: size), last: last) : WALObjectName("\(ArchiveFixture.segment(16, size: size))")!
+        try store.extendLock(name.key(systemIdentifier: system), until: 200)
+        func leave(now: Int64) throws -> (LogRetention.Plan, LogRetention.Locked) {
+            clock.withLock { $0 = now }
+            let retention = LogRetention(archive)
+            var plan = try retention.plan(inventory, backups: try archive.baseBackups()[system] ?? [], window: nil)
+            var objects: [StoreKey: StoredObject] = [:]
+            for name in plan.going {
+                let key = name.key(systemIdentifier: system)
+                objects[key] = try store.stat(key)
+            }
+            let locked = try retention.leaveLocked(in: &plan, objects, now: now)
+            try retention.apply(plan)
+            return (plan, locked)
+        }
+        let (plan, locked) = try leave(now: 150)
+        #expect(plan.segments == 16 + 16 && locked.until == 200)
+        #expect(locked.objects.count == (batched ? 1 : 24))
+        #expect(try archive.inventory(of: system)[1]?.runs == [16...63])
+        #expect(try archive.inventory(of: system)[2] == nil, "another timeline is no affair of that lock")
+        let (rest, free) = try leave(now: 200)
+        #expect(free.objects.isEmpty && free.until == nil && rest.segments == (batched ? 32 : 40) + 16)
+        #expect(try archive.inventory(of: system)[1]?.runs == [(batched ? 32 : 40)...63])
+    }
+
     @Test("inside the recovery window all stays, and of older backups their own log")
     func window() throws {
         let fixture = try ArchiveFixture()

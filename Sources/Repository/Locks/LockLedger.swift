@@ -28,8 +28,13 @@ public final class LockLedger {
 
     public init(_ repository: OpenRepository) {
         store = repository.store
-        path = repository.cacheDirectory + "/locks"
+        path = Self.path(repository)
         entries = LocalFolder.contents(path, atMost: Self.byteLimit).flatMap { try? Self.decode($0) } ?? [:]
+    }
+
+    /// One for each place: twins share an id and the names of their objects, and not their locks.
+    static func path(_ repository: OpenRepository) -> String {
+        "\(repository.cacheDirectory)/locks-\(ObjectHasher.hash(Array(repository.store.location.utf8)).short)"
     }
 
     /// Until when each of the objects is locked, in seconds since 1970; 0 for one that is not. A request for each that is not known, several at once.

@@ -113,4 +113,28 @@ struct S3ArchiveProgramTests {
         try run("restore", second, "--target", folder + "/last", "--thaw")
         #expect(try FileTree.read(folder + "/last" + tree + "/kept") == changed)
     }
+
+    @Test("A cluster is recovered only after its base backup was brought back; its log is never in the archive")
+    func cluster() throws {
+        defer { end() }
+        let postgres = try PostgresServer(initdb: ["--wal-segsize=1"])
+        defer { postgres.remove() }
+        try postgres.start()
+        try run("snapshot", "postgres", "--dsn", postgres.connectionString, "--name", "main-db", "--with-wal", "--quiet")
+        try postgres.sql("CREATE TABLE t(i int)")
+        try postgres.sql("SELECT pg_switch_wal()")
+        let whole = try postgres.sql(
+            "SELECT name FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$' AND name < pg_walfile_name(pg_current_wal_lsn()) ORDER BY name")
+        for name in whole.split(separator: "\n") { try run("wal", "push", "\(postgres.data)/pg_wal/\(name)") }
+        let archived = try server.store("db").list("").filter { $0.availability == .archived }
+        #expect(!archived.isEmpty && archived.allSatisfy { $0.key.description.hasPrefix("packs/") })
+        let target = folder + "/recovered"
+        let words = ["restore", "--source", "main-db", "--target-immediate", "--target", target]
+        let refused = try program.run(words)
+        #expect(refused.status == 15 && refused.errors.contains("are in an archival tier"), "\(refused)")
+        #expect(access(target, F_OK) != 0)
+        let came = try program.run(words + ["--thaw"])
+        #expect(came.status == 0, "\(came)")
+        #expect(access(target + "/PG_VERSION", F_OK) == 0 && access(target + "/recovery.signal", F_OK) == 0)
+    }
 }

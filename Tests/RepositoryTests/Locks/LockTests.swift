@@ -107,7 +107,7 @@ struct LockTests {
         }
         #expect(store.counts.asked == 0 && store.counts.extended == objects)
         // A file that was damaged costs questions and no lock.
-        let path = cache + "/locks"
+        let path = try LockLedger.path(open())
         var bytes = try #require(LocalFolder.contents(path, atMost: 1 << 20))
         bytes[bytes.count / 2] ^= 1
         try LocalFolder.replace(path, with: bytes)

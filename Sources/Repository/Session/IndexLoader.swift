@@ -56,9 +56,7 @@ struct IndexLoader {
         }
         return IndexView(
             tables: counting.map { (name: $0.0, table: $0.1) }, condemned: condemned, absent: absent,
-            usableForDeduplication: { [repository] signer, pack in
-                repository.trusts(segmentSigner: signer, pack)
-            })
+            usableForDeduplication: repository.trust)
     }
 
     /// Nil when the segment was replaced and deleted since it was listed.

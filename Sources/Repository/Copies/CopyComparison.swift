@@ -2,12 +2,17 @@ import BlobEngine
 import RepoBase
 import Storage
 
-/// Counts what copied snapshots need in both repositories, and looks whether all of it is there to stay.
+/// Counts what copied snapshots need in both repositories, and looks whether all of it is there to stay: in packs that are in the store and were
+/// not condemned before the copy registered. What a collector has condemned since waits for the copy, and is rescued (docs/collection.md, 6a).
 struct CopyComparison {
     private let source: OpenRepository
     private let destination: OpenRepository
 
-    init(_ source: OpenRepository, _ destination: OpenRepository) { (self.source, self.destination) = (source, destination) }
+    private let condemnedBefore: Set<ObjectID>
+
+    init(_ source: OpenRepository, _ destination: OpenRepository, condemnedBefore: Set<ObjectID>) {
+        (self.source, self.destination, self.condemnedBefore) = (source, destination, condemnedBefore)
+    }
 
     private static let attempts = 3
 
@@ -21,7 +26,7 @@ struct CopyComparison {
             } catch let error as RepoError where error.code == .failed || error.code == .damaged {
                 // A collector there may have moved blobs while the index was loaded, which then named neither their old place nor the new one.
                 let latest = try destination.reloadIndexToRestOn()
-                if latest.segments == index.segments, latest.absent == index.absent, latest.condemned == index.condemned { throw error }
+                if latest.segments == index.segments, latest.absent == index.absent { throw error }
                 index = latest
             }
         }
@@ -30,7 +35,9 @@ struct CopyComparison {
 
     private func compare(_ copied: [(source: ObjectID, destination: ObjectID)], _ index: IndexView) throws -> UInt64 {
         let here = try count(source, copied.map(\.source)) { _ in true }
-        let there = try count(destination, copied.map(\.destination), index.hasLastingCopy)
+        let there = try count(destination, copied.map(\.destination)) { id in
+            index.locations(of: id).contains { !condemnedBefore.contains($0.pack.id) && !index.absent.contains($0.pack.id) }
+        }
         guard here == there else {
             throw RepoError(
                 .failed, "the copies in \(destination.store.location) lead to \(there) blobs instead of \(here)",

@@ -56,7 +56,8 @@ public final class RepositoryCopy {
 
     private func copy(_ entries: [SnapshotCatalog.Entry], _ outcome: inout CopyOutcome, registration: WriterRegistration?) throws {
         try source.reloadIndex()
-        try destination.reloadIndexToRestOn()
+        // What is condemned later waits for this run, and is kept for the sake of what it publishes.
+        let condemned = try destination.reloadIndexToRestOn().condemned
         if let registration, !isTwin {
             outcome.bytesSent += try OrphanedPacks(destination).adopt(registration: registration)
         }
@@ -75,7 +76,7 @@ public final class RepositoryCopy {
         try copyHolds(entries, present, outcome.copied)
         if !outcome.copied.isEmpty {
             onStep("comparing")
-            outcome.blobsCompared = try CopyComparison(source, destination).run(outcome.copied)
+            outcome.blobsCompared = try CopyComparison(source, destination, condemnedBefore: condemned).run(outcome.copied)
         }
     }
 

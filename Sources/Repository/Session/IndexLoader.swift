@@ -56,10 +56,7 @@ struct IndexLoader {
         }
         return IndexView(
             tables: counting.map { (name: $0.0, table: $0.1) }, condemned: condemned, absent: absent,
-            // Weak: the repository holds this view, and would never let go of its keys.
-            usableForDeduplication: { [weak repository] signer, pack in
-                repository?.trusts(segmentSigner: signer, pack) ?? false
-            })
+            usableForDeduplication: repository.trust)
     }
 
     /// Nil when the segment was replaced and deleted since it was listed.

@@ -164,7 +164,7 @@ public final class OpenRepository: Sendable {
     public func verifyingKey(_ id: KeyID) -> [UInt8]? { ring.find { $0.verifyingKey(id) } }
 
     /// What `id` may do, looked for likewise.
-    func role(of id: KeyID) -> KeyRole? { ring.find { $0.role(of: id) } }
+    func role(of id: KeyID) -> KeyRole? { ring.role(of: id) }
 
     /// Runs `body`, and once more where it finds damage and keys have been changed since they were read: what looked damaged may be of a
     /// new epoch or key.
@@ -178,12 +178,9 @@ public final class OpenRepository: Sendable {
         }
     }
 
-    /// Whether this key may rest new data on a pack that a segment signed by `signer` tells of (design, signatures): on its own packs, on those of
-    /// full keys, and on what a full key has verified. What a segment says of a pack counts only from the pack's own signer or a full key.
-    func trusts(segmentSigner signer: KeyID, _ pack: PackRecord) -> Bool {
-        let isFull = role(of: signer) == .full
-        guard isFull || signer == pack.seal.signer else { return false }
-        if pack.seal.signer == keys.keyID || role(of: pack.seal.signer) == .full { return true }
-        return isFull && pack.isVerified
-    }
+    /// Whether this key may rest new data on a pack that a segment signed by `signer` tells of.
+    func trusts(segmentSigner signer: KeyID, _ pack: PackRecord) -> Bool { ring.trusts(segmentSigner: signer, pack) }
+
+    /// The same for an index, which this holds: it must not hold this.
+    var trust: @Sendable (KeyID, PackRecord) -> Bool { { [ring] in ring.trusts(segmentSigner: $0, $1) } }
 }

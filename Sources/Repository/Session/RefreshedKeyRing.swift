@@ -1,3 +1,4 @@
+import BlobEngine
 import RepoBase
 import Storage
 
@@ -39,5 +40,17 @@ final class RefreshedKeyRing: Sendable {
             }
             return state.keys.config.generation > before.config.generation ? state.keys : nil
         }
+    }
+
+    /// What `id` may do.
+    func role(of id: KeyID) -> KeyRole? { find { $0.role(of: id) } }
+
+    /// Whether this key may rest new data on a pack that a segment signed by `signer` tells of (design, signatures): on its own packs, on those of
+    /// full keys, and on what a full key has verified. What a segment says of a pack counts only from the pack's own signer or a full key.
+    func trusts(segmentSigner signer: KeyID, _ pack: PackRecord) -> Bool {
+        let isFull = role(of: signer) == .full
+        guard isFull || signer == pack.seal.signer else { return false }
+        if pack.seal.signer == keys.keyID || role(of: pack.seal.signer) == .full { return true }
+        return isFull && pack.isVerified
     }
 }

@@ -60,6 +60,8 @@ package struct SimulatedActor: Sendable {
         simulation.note("\(process.number) \(process.title) failed: \(error)")
         switch code {
         case .unreachable?, .conflict?: return
+        // Two let the same go.
+        case .notFound? where action.kind == "forget": return
         case .failed? where "\(error)".contains("was silent for so long"): return
         case .damaged?, .notFound?:
             // A root that nobody was told of may lack content, and stands in the way of a collection (docs/collection.md).

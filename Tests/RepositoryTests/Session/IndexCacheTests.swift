@@ -25,6 +25,19 @@ import Testing
         }
     }
 
+    /// Its tables are mapped files, of which a process may have so many.
+    @Test func aRepositoryIsLetGoWithItsIndex() throws {
+        let (original, _) = try RepositoryCheckTests.make()
+        defer { original.remove() }
+        weak var left: OpenRepository?
+        do {
+            let repository = try original.open()
+            #expect(try !repository.index().tables.isEmpty)
+            left = repository
+        }
+        #expect(left == nil)
+    }
+
     @Test func aReaderIsToldWhatItGoesWithout() throws {
         let (original, _) = try RepositoryCheckTests.make()
         defer { original.remove() }

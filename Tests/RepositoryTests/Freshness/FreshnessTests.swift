@@ -2,6 +2,7 @@ import BlobEngine
 import Glibc
 import Policy
 import RepoBase
+import RepositoryTesting
 import Storage
 import StorageTesting
 import Testing

@@ -1,6 +1,7 @@
 import BlobEngine
 import Foundation
 import RepoBase
+import RepositoryTesting
 import Storage
 
 @testable import Repository

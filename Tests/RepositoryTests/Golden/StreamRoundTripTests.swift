@@ -2,6 +2,7 @@ import BlobEngine
 import Glibc
 import RepoBase
 import Repository
+import RepositoryTesting
 import Storage
 import Testing
 

@@ -1,5 +1,6 @@
 import Glibc
 import RepoBase
+import RepositoryTesting
 import Storage
 import StorageTesting
 import Testing

@@ -1,5 +1,6 @@
 import BlobEngine
 import RepoBase
+import RepositoryTesting
 import Testing
 
 @testable import Repository

@@ -25,6 +25,9 @@ public final class ChildProcess: Sendable {
     /// Where to write what it reads; nil when its input is ours, and after `closeInput`.
     public var input: CInt? { state.withLock { $0.input } }
     private let identifier: pid_t
+
+    /// Its number, as long as nobody has waited for its end.
+    public var processID: Int32 { identifier }
     private let state: Monitor<State>
 
     /// How long `kill` waits for a child that was asked to end, before it is made to.

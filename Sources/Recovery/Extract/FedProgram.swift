@@ -54,11 +54,12 @@ final class FedProgram {
         try text.withUTF8 { try write(UnsafeRawBufferPointer($0)) }
     }
 
-    /// Where another program of this user writes to the same input, while it is open (proc(5)).
+    /// Where another program of this user writes to the same input, while it is open (proc(5)): at the program's own end, since this process lets nobody
+    /// look into it, and root alone could open what it has open.
     var inputPath: String {
         get throws {
-            guard let input = child.input else { throw Hungup() }
-            return "/proc/\(getpid())/fd/\(input)"
+            guard child.input != nil else { throw Hungup() }
+            return "/proc/\(child.processID)/fd/0"
         }
     }
 

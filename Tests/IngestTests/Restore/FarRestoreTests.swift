@@ -73,7 +73,7 @@ struct FarRestoreTests {
         #expect(try FileManifest(fixture.restored).items.count == 29)
     }
 
-    @Test("A store that is gone ends it with what the store said", .timeLimit(.minutes(1)))
+    @Test("A store that is gone ends it with what the store said", .timeLimit(.minutes(10)))
     func gone() throws {
         let store = FaultingStore(fixture.store) { operation in
             operation.kind == .read && operation.ordinal > 3 ? .failBefore(RepoError(.unreachable, "gone")) : nil

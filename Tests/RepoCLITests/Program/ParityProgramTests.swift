@@ -35,7 +35,7 @@ struct ParityProgramTests {
         let stats = try folder.program.run("stats", "--json")
         #expect(try #require(Self.number(stats, "parity_bytes")) > 16 << 20)
 
-        let victim = try #require(try Self.packs(folder).first { try Self.size($0) > 16 << 20 })
+        let victim = try #require(try Self.packs(folder).first { try Self.size($0) >= 16 << 20 })
         let whole = try FileTree.read(victim)
         unlink(victim)
         let checked = try folder.program.run("check")

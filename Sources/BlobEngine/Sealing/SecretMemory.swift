@@ -15,7 +15,7 @@ enum SecretMemory {
         var free: [UnsafeMutableRawPointer] = []
         var isLocked = true
     }
-    private static let slots = Monitor(Slots())
+    private static let slots = Monitor(Slots(), isProcessWide: true)
 
     /// Whether all memory for secrets so far is locked.
     static var isLocked: Bool { slots.withLock { $0.isLocked } }

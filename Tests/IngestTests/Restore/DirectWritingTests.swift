@@ -40,12 +40,12 @@ struct DirectWritingTests {
     @Test func whatIsWrittenPastTheCacheIsNotInIt() throws {
         let fixture = try RestoreFixture()
         fill(fixture.source)
-        let root = try fixture.snapshot().root
+        let root = try fixture.snapshot(threads: 1).root
         let place = fixture.place.open()
         defer { close(place) }
         // ext4 or XFS.
         guard [0xef53, 0x5846_5342].contains(linux_file_system(place)) else { return }
-        // One thread: how long the stretches are that two gather depends on who runs when.
+        // One thread, here and before: how long the stretches are that two gather depends on who runs when.
         try fixture.restore(root) { options in
             options.cachedLimit = 0
             options.threads = 1

@@ -32,8 +32,10 @@ final class RestoreFixture: Sendable {
     /// Where the source's root lies in the target.
     var restored: [UInt8] { target + source.path }
 
-    func snapshot() throws -> Snapshot {
-        let description = SourceDescription(name: "files", host: "host", user: "user")
+    /// - Parameter threads: with one, chunks lie in packs in the order of the files.
+    func snapshot(threads: Int = availableProcessors()) throws -> Snapshot {
+        var description = SourceDescription(name: "files", host: "host", user: "user")
+        description.options.threads = threads
         let outcome = try FilesSource(description, paths: [source.path]).run(repository)
         #expect(outcome.problems.isEmpty)
         return outcome.snapshot

@@ -3,7 +3,7 @@ import RepoBase
 public import Storage
 
 /// Reads an object once more whose bytes do not have the hash that is its name: over a network they may have been altered on the way, and only what comes so
-/// twice is damage. Of what has no such name the store beneath compares the server's checksums, where it tells any.
+/// twice is damage; and takes a put for done that conflicts with nothing but itself. Of what has no such name the store beneath compares the server's checksums, where it tells any.
 public struct RereadingStore: StoreDecorator {
     package let base: any Store
 
@@ -24,13 +24,26 @@ public struct RereadingStore: StoreDecorator {
         return ObjectID(parts[parts.count - 1])
     }
 
-    public func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws { try base.put(key, bytes, mode) }
+    public func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        try acceptingOwn(key, bytes) { try base.put(key, bytes, mode) }
+    }
 
     public func read(_ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         try base.read(key, at: offset, into: buffer)
     }
 
-    public func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws { try base.putData(key, bytes, mode) }
+    public func putData(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        try acceptingOwn(key, bytes) { try base.putData(key, bytes, mode) }
+    }
+
+    /// A network that asks twice makes a put conflict with itself. Whoever races for a name puts other bytes, so the same bytes are our own.
+    private func acceptingOwn(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ put: () throws -> Void) throws {
+        do {
+            try put()
+        } catch let error as RepoError where error.code == .conflict {
+            guard let found = try? base.get(key, atMost: bytes.count), found.elementsEqual(bytes) else { throw error }
+        }
+    }
 
     public func stat(_ key: StoreKey) throws -> StoredObject? { try base.stat(key) }
 

@@ -132,11 +132,6 @@ public final class IndexView: Sendable {
         return true
     }
 
-    /// Whether the blob is in a pack that is neither condemned nor absent, whoever wrote it: for those who rest nothing on it.
-    public func hasLastingCopy(_ id: BlobID) -> Bool {
-        locations(of: id).contains { !condemned.contains($0.pack.id) && !absent.contains($0.pack.id) }
-    }
-
     /// Whether every pack that the index names is there to stay.
     public var isLasting: Bool {
         tables.allSatisfy { $0.packs.allSatisfy { !condemned.contains($0.id) && !absent.contains($0.id) } }

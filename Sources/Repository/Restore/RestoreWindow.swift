@@ -48,7 +48,7 @@ struct RestoreWindow {
     private static let batchChunks = 128
     static let batchBytes = 4 << 20
 
-    /// In the order in which to take them; empties the window. A batch is of one pack wherever that fills it.
+    /// In the order in which to take them; empties the window.
     mutating func batches() -> [RestoreBatch] {
         uses.sort {
             ($0.pack, $0.packOffset, $0.file, $0.offset) < ($1.pack, $1.packOffset, $1.file, $1.offset)

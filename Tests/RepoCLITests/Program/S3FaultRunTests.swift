@@ -109,7 +109,7 @@ private final class FaultyWorld {
 
     func end() { FileTree.remove(folder) }
 
-    /// 0, or 75 where the store could not be reached for long enough; true for the first.
+    /// Ends with 0, or with 75 where the store could not be reached for long enough.
     private func run(_ arguments: [String]) throws -> ProgramUnderTest.Outcome {
         let outcome = try program.run(arguments)
         #expect(outcome.status == 0 || outcome.status == 75, "\(arguments): \(outcome) \(outcome.text)")

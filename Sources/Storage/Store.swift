@@ -122,6 +122,13 @@ public struct StoreKey: Hashable, Comparable, Sendable, CustomStringConvertible 
         description = text
     }
 
+    /// True for a name that ends in a hash of 32 bytes, in hexadecimal digits: of such a name every writer puts the same bytes (format.md, 2).
+    public var namesContent: Bool {
+        let digits = description.utf8.suffix(64)
+        guard digits.count == 64, description.utf8.count == 64 || description.utf8.dropLast(64).last == UInt8(ascii: "/") else { return false }
+        return digits.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0) }
+    }
+
     private static func isValid(_ text: String) -> Bool {
         var atStart = true
         guard !text.isEmpty, text.utf8.count <= 512 else { return false }

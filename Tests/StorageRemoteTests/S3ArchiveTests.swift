@@ -53,6 +53,7 @@ struct S3ArchiveTests {
     func parts() throws {
         var options = S3Store.Options()
         options.largestSinglePut = 1 << 20
+        options.largestRacedPut = 1 << 20
         options.partBytes = 5 << 20
         let location = try S3Location(parsing: String(try ArchivingServer.running().location("parts", options: "storage-class=GLACIER").dropFirst(3)))
         let store = try S3Store(location, environment: { SeaweedServer.environment[$0] }, options: options)

@@ -68,6 +68,7 @@ struct S3LockTests {
     func parts() throws {
         var options = S3Store.Options()
         options.largestSinglePut = 1 << 20
+        options.largestRacedPut = 1 << 20
         options.partBytes = 5 << 20
         let store = try store("governance:600s", options: options)
         try store.put(key, [UInt8](repeating: 7, count: 6 << 20), .create)

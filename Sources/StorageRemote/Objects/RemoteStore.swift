@@ -26,6 +26,9 @@ protocol RemoteStore: Store {
 public struct RemoteOptions: Hashable, Sendable {
     /// Larger objects are put in parts.
     public var largestSinglePut = 64 << 20
+    /// S3: larger ones for whose name several may race go in parts as well. Not every server decides between uploads in parts (SeaweedFS 4.48 lets
+    /// several win), so up to this size, the most that S3 takes in one request, they are put by one.
+    public var largestRacedPut = 5 << 30
     /// At least 5 MiB in S3 (Amazon S3 user guide, "multipart upload limits"), a multiple of 256 KiB at Google.
     public var partBytes = 16 << 20
     /// Parts of one object that travel at once, where the provider allows it.

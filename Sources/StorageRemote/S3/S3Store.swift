@@ -3,7 +3,7 @@ public import Storage
 
 /// A bucket of S3, or a part of one below a prefix, as a store.
 ///
-/// An object is put by one request, or in parts where it is large; create-only by `If-None-Match: *`, which the server has to honour
+/// An object is put by one request, or in parts where it is large and named by its content; create-only by `If-None-Match: *`, which the server has to honour
 /// (`repo storage probe` proves it). Every body goes with its CRC-32C, which the server compares.
 public final class S3Store: RemoteStore {
     public let location: String
@@ -80,7 +80,10 @@ public final class S3Store: RemoteStore {
     }
 
     private func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode, storageClass: String?) throws {
-        if bytes.count > options.largestSinglePut { return try putInParts(key, bytes, mode, storageClass: storageClass) }
+        let isRaced = mode == .create && !key.namesContent
+        if bytes.count > (isRaced ? max(options.largestRacedPut, options.largestSinglePut) : options.largestSinglePut) {
+            return try putInParts(key, bytes, mode, storageClass: storageClass)
+        }
         let checksum = Digests.crc32c(bytes)
         var request = RemoteRequest(.put, path(key), "store \(key)")
         request.headers = headers(of: key, storageClass) + [HTTPHeader("x-amz-checksum-crc32c", checksum)]

@@ -3,12 +3,13 @@ import RepoBase
 import StorageTesting
 import Testing
 
-/// Snapshots, forgetting, pruning, copies and restores on a real S3 server, behind a proxy that does to requests what networks do, again and again.
+/// Snapshots, forgetting, pruning, copies and restores on a real S3 server and on fakes of Azure and Google, behind a proxy that does to requests what
+/// networks do, again and again.
 ///
-/// `REPO_FAULTS=N` injects at least so many faults (`tools/verify faults`), `REPO_FAULTS_SEED=N` draws others.
+/// `REPO_FAULTS=N` injects at least so many faults at each (`tools/verify faults`), `REPO_FAULTS_SEED=N` draws others.
 @Suite("Work through a network that fails")
-struct S3FaultRunTests {
-    private static let target = getenv("REPO_FAULTS").flatMap { Int(String(cString: $0)) } ?? 100
+struct FaultRunTests {
+    private static let target = getenv("REPO_FAULTS").flatMap { Int(String(cString: $0)) }
     private static let seed = getenv("REPO_FAULTS_SEED").flatMap { UInt64(String(cString: $0)) } ?? 20_261_121
 
     /// Of requests, in hundredths.
@@ -18,7 +19,7 @@ struct S3FaultRunTests {
     private static func fault(_ ordinal: Int) -> ProxyFault? {
         var numbers = SeededNumbers(seed: seed &+ UInt64(ordinal))
         guard Int.random(in: 0..<100, using: &numbers) < share else { return nil }
-        if target >= 1000, Int.random(in: 0..<500, using: &numbers) == 0 { return .hang }
+        if target ?? 0 >= 1000, Int.random(in: 0..<500, using: &numbers) == 0 { return .hang }
         switch Int.random(in: 0..<16, using: &numbers) {
         case 0, 1: return .resetBefore
         case 2, 3: return .loseAnswer
@@ -35,10 +36,15 @@ struct S3FaultRunTests {
         }
     }
 
-    @Test("Nothing is lost and no wrong byte comes back, whatever happens to requests", .timeLimit(.minutes(90)))
-    func faults() throws {
+    @Test("Nothing is lost and no wrong byte comes back, whatever happens to requests: on S3", .timeLimit(.minutes(150)))
+    func seaweed() throws { try faults(FaultyServer(SeaweedServer.running()), Self.target ?? 100) }
+
+    @Test("emulated: the same in Azure and at Google", .timeLimit(.minutes(150)), arguments: [EmulatedCloud.Provider.azure, .google])
+    func clouds(_ provider: EmulatedCloud.Provider) throws { try faults(FaultyServer(EmulatedCloud.running(provider)), Self.target ?? 40) }
+
+    private func faults(_ server: FaultyServer, _ target: Int) throws {
         let faults = Monitor([String: Int]())
-        let proxy = try FaultProxy(to: SeaweedServer.running().port) { request in
+        let proxy = try FaultProxy(to: server.port) { request in
             guard let fault = Self.fault(request.ordinal) else { return nil }
             faults.withLock { $0[Self.name(fault), default: 0] += 1 }
             return fault
@@ -46,14 +52,14 @@ struct S3FaultRunTests {
         defer { proxy.stop() }
         let count = { faults.withLock { $0.values.reduce(0, +) } }
         var round = 0
-        let world = try FaultyWorld(proxy: proxy.port)
+        let world = try FaultyWorld(server, proxy: proxy.port)
         defer { world.end() }
-        while count() < Self.target {
+        while count() < target {
             try world.round(round)
             round += 1
         }
         try world.expectAll()
-        print("\(count()) faults in \(proxy.requests.count) requests, \(round) rounds, \(world.refusals) commands ended in 75: \(faults.withLock { $0 }.sorted { $0.key < $1.key })")
+        print("\(server.name): \(count()) faults in \(proxy.requests.count) requests, \(round) rounds, \(world.refusals) commands ended in 75: \(faults.withLock { $0 }.sorted { $0.key < $1.key })")
     }
 
     private static func name(_ fault: ProxyFault) -> String {
@@ -64,6 +70,25 @@ struct S3FaultRunTests {
         case .drip: "drip"
         default: "\(fault)"
         }
+    }
+}
+
+/// Where the repository is.
+private struct FaultyServer {
+    let name: String
+    let port: Int
+    let environment: [String: String]
+    /// Of a prefix, and the port of a proxy or the server's own.
+    let location: (String, Int) -> String
+
+    init(_ server: SeaweedServer) {
+        (name, port, environment) = ("S3", server.port, SeaweedServer.environment)
+        location = { server.location($0, port: $1) }
+    }
+
+    init(_ cloud: EmulatedCloud) {
+        (name, port, environment) = (cloud.provider.rawValue + ", emulated", cloud.port, cloud.environment)
+        location = { cloud.location($0, port: $1) }
     }
 }
 
@@ -83,24 +108,25 @@ private final class FaultyWorld {
     private(set) var refusals = 0
     private static let kept = 4
 
-    init(proxy: Int) throws {
+    init(_ server: FaultyServer, proxy: Int) throws {
         var template = Array("/tmp/faults-XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)
         folder = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-        let server = try SeaweedServer.running()
         let (prefix, other) = (SeaweedServer.uniquePrefix(), SeaweedServer.uniquePrefix())
-        copy = server.location(other, port: proxy)
-        directCopy = server.location(other)
+        let behindProxy = server.location(prefix, proxy)
+        let origin = server.location(prefix, server.port)
+        copy = server.location(other, proxy)
+        directCopy = server.location(other, server.port)
         stream = numbers.bytes(1 << 20)
-        let environment = SeaweedServer.environment.merging([
+        let environment = server.environment.merging([
             "REPO_CACHE_DIR": folder + "/cache", "REPO_CONFIG": "/dev/null", "REPO_KEY_FILE": folder + "/key", "REPO_RETRY_SECONDS": "120",
         ]) { $1 }
-        program = ProgramUnderTest(folder: folder, environment: environment.merging(["REPO_URL": server.location(prefix, port: proxy)]) { $1 })
+        program = ProgramUnderTest(folder: folder, environment: environment.merging(["REPO_URL": behindProxy]) { $1 })
         // With a cache of its own: what it finds is in the store.
         direct = ProgramUnderTest(
-            folder: folder, environment: environment.merging(["REPO_URL": server.location(prefix), "REPO_CACHE_DIR": folder + "/other-cache"]) { $1 })
+            folder: folder, environment: environment.merging(["REPO_URL": origin, "REPO_CACHE_DIR": folder + "/other-cache"]) { $1 })
         let first = try direct.with(["REPO_KEY_FILE": nil, "REPO_PASSWORD": "secret"])
-        for command in [["init"], ["key", "add", "--out", folder + "/key"], ["init", "--repo", directCopy, "--copy-of", server.location(prefix)]] {
+        for command in [["init"], ["key", "add", "--out", folder + "/key"], ["init", "--repo", directCopy, "--copy-of", origin]] {
             let outcome = try first.run(command)
             try #require(outcome.status == 0, "\(command): \(outcome)")
         }

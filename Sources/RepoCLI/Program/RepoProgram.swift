@@ -1,3 +1,4 @@
+import BlobEngine
 import CLinux
 import Glibc
 
@@ -9,6 +10,7 @@ public enum RepoProgram {
         signal(SIGPIPE, SIG_IGN)
         // Keys are in memory from here on: no core dump, and nobody but root reads it. Programs that are started are not concerned.
         _ = linux_forbid_dumps()
+        LibcryptoMemory.useHugePages()
         let console = Console.system()
         Interruption.watch(console)
         let status = CommandRunner(console: console).run(Array(CommandLine.arguments.dropFirst()))

@@ -3,6 +3,7 @@
 #ifndef REPO_CLINUX_SHIM_H
 #define REPO_CLINUX_SHIM_H
 
+#include <malloc.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -57,6 +58,9 @@ static inline int linux_rename_noreplace(int from_dir, const char *from, int to_
 static inline int linux_punch_hole(int fd, off_t offset, off_t length) {
     return (int)syscall(SYS_fallocate, fd, 3, offset, length);
 }
+
+// mallopt(3), whose header Swift's Glibc module leaves out: blocks from so many bytes on are the kernel's own pages. Returns 1, or 0 where it is refused.
+static inline int linux_map_blocks_from(int bytes) { return mallopt(M_MMAP_THRESHOLD, bytes); }
 
 // fstatfs(2), whose header Swift's Glibc module leaves out: the magic number of the file system that holds the open file, or -1.
 static inline long linux_file_system(int fd) {

@@ -7,6 +7,7 @@ public final class AlignedBuffer: @unchecked Sendable {
     public let capacity: Int
     /// What was really allocated, in bytes.
     private let size: Int
+    private let isHuge: Bool
     /// How much of it is filled; kept by whoever owns the buffer.
     public var count = 0
 
@@ -16,10 +17,11 @@ public final class AlignedBuffer: @unchecked Sendable {
     ///   faults for 16 MiB cost more than copying it. What is then not written takes memory all the same.
     public init(capacity: Int, isFilledAtOnce: Bool = false) {
         self.capacity = max(capacity, 1)
+        isHuge = isFilledAtOnce
         (base, size) = isFilledAtOnce ? BufferStock.takeHugePages(self.capacity) : BufferStock.take(self.capacity)
     }
 
-    deinit { BufferStock.put(base, size: size) }
+    deinit { BufferStock.put(base, size: size, isHuge: isHuge) }
 
     /// The filled bytes. Valid while the buffer lives: who takes them from a buffer that nobody else holds keeps it alive with
     /// `withExtendedLifetime`.

@@ -38,39 +38,47 @@ enum BufferStock {
     /// The same in huge pages, from 2 MiB on, where the system gives them on request (madvise(2), `MADV_HUGEPAGE`).
     static func takeHugePages(_ capacity: Int) -> (base: UnsafeMutableRawPointer, size: Int) {
         guard capacity >= hugePage else { return take(capacity) }
-        // Whoever takes one segment of the log after the other asks for the same size again.
-        let size = (capacity + hugePage - 1) / hugePage * hugePage
+        // Whoever takes one segment of the log after the other asks for the same size again; stretches of packs differ, and by powers of two one fits for another.
+        let size = capacity > largestStretch ? (capacity + hugePage - 1) / hugePage * hugePage : 1 << (Int.bitWidth - (capacity - 1).leadingZeroBitCount)
         let kept = state.withLock { state -> UnsafeMutableRawPointer? in
             guard let base = state.huge[size]?.popLast() else { return nil }
             state.hugeBytes -= size
             return base
         }
         if let kept { return (kept, size) }
-        let base = allocate(size, alignment: hugePage)
+        return (map(size), size)
+    }
+
+    /// Pages of the kernel's, that go back to it with `munmap`: of megabytes that threads allocate and others free, the allocator keeps more than there ever
+    /// were at a time. Traps when the machine has none left.
+    private static func map(_ size: Int) -> UnsafeMutableRawPointer {
+        let length = size + hugePage
+        guard let start = mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), start != MAP_FAILED else {
+            fatalError("out of memory for \(size) bytes")
+        }
+        let before = (hugePage - Int(bitPattern: start) % hugePage) % hugePage
+        if before > 0 { munmap(start, before) }
+        munmap(start + before + size, hugePage - before)
         // Refused where the kernel was built without: then they are pages like any others.
-        _ = madvise(base, size, MADV_HUGEPAGE)
-        return (base, size)
+        _ = madvise(start + before, size, MADV_HUGEPAGE)
+        return start + before
     }
 
     private static let hugePage = 2 << 20
+    private static let largestStretch = 8 << 20
     /// Bytes kept in huge pages: two segments of the usual size and what is made of them.
     private static let hugeLimit = 64 << 20
 
-    /// True for what `takeHugePages` gave: whole huge pages at a huge page's beginning.
-    private static func isHuge(_ base: UnsafeMutableRawPointer, _ size: Int) -> Bool {
-        size >= hugePage && size % hugePage == 0 && Int(bitPattern: base) % hugePage == 0
-    }
-
-    /// Takes back what `take` gave.
-    static func put(_ base: UnsafeMutableRawPointer, size: Int) {
-        if isHuge(base, size) {
+    /// Takes back what `takeHugePages` gave (`isHuge`), or `take`.
+    static func put(_ base: UnsafeMutableRawPointer, size: Int, isHuge: Bool = false) {
+        if isHuge, size >= hugePage {
             let isKept = state.withLock { state in
                 guard state.hugeBytes + size <= hugeLimit else { return false }
                 state.huge[size, default: []].append(base)
                 state.hugeBytes += size
                 return true
             }
-            if !isKept { free(base) }
+            if !isKept { munmap(base, size) }
             return
         }
         let isKept = sizes.contains(size) && size.nonzeroBitCount == 1 && state.withLock { state in
@@ -82,9 +90,9 @@ enum BufferStock {
         if !isKept { free(base) }
     }
 
-    private static func allocate(_ size: Int, alignment: Int = 4096) -> UnsafeMutableRawPointer {
+    private static func allocate(_ size: Int) -> UnsafeMutableRawPointer {
         var pointer: UnsafeMutableRawPointer?
-        let status = posix_memalign(&pointer, alignment, size)
+        let status = posix_memalign(&pointer, 4096, size)
         guard status == 0, let pointer else { fatalError("out of memory for \(size) bytes") }
         return pointer
     }

@@ -53,6 +53,7 @@ enum RepositoryLocation: Equatable {
     /// Stores that are reached over a network are tried again when they fail, and asked as much at once as they bear.
     /// - Parameter creating: for `init`, which makes the directory.
     func open(_ context: CommandContext, creating: Bool = false) throws -> any Store {
+        if isRemote { LargeBlocks.returnAtOnce() }
         let store: any Store
         switch self {
         case .directory(let path):

@@ -60,6 +60,7 @@ struct CheckCommand: RepoSubcommand {
             try healing.attempt(context) { try healing.heal(repository, from: copy, report, context) }
             report = try check()
         }
+        record(report, isWhole: options.isWhole, repository, context)
         if context.options.json {
             try context.console.print(JSONOutput.pretty(CheckResult(report)))
         } else {
@@ -88,6 +89,17 @@ struct CheckCommand: RepoSubcommand {
             }
         }
         return report.isClean ? ExitStatus.done : RepoError.Code.damaged.exitStatus
+    }
+
+    /// The journal tells other machines what was verified, for whoever counts copies, and that something is damaged.
+    private func record(_ report: CheckReport, isWhole: Bool, _ repository: OpenRepository, _ context: CommandContext) {
+        guard !repository.store.isReadOnly, !report.isClean || (isWhole && report.coverage != nil) else { return }
+        do {
+            try CheckRecord(.now(), report.coverage ?? VerificationCoverage(), damaged: UInt64(report.errors.count)).append(to: repository)
+        } catch {
+            // A key or a disk that lets nobody write lets check all the same.
+            context.note("that this was checked could not be written down: \((error as? RepoError)?.message ?? "\(error)")")
+        }
     }
 
     /// What parity can do, and what is to be done about damage to parity itself.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Policy
 import PostgresFormats
 import RepoBase
 import Repository
@@ -14,6 +15,10 @@ struct CopyCommand: RepoSubcommand {
             objects go to it as they are; for any other everything is sealed anew with its own keys. A snapshot appears there once all that it \
             needs is durable. Interrupted, run it again: what has arrived is not sent again.
 
+            With --status nothing is sent: each repository is looked at, and counted as a copy when it has the newest snapshot of every source and all its \
+            data was verified by 'repo check --read-data' there, in one run or in parts, within the time of --within. Three copies with the data itself, \
+            on two storages, one of them elsewhere, are what is wanted; the exit status is 1 where there is less.
+
             Without snapshots all of them are copied, and all of the log; with --source, --latest or snapshots only those, and the log of \
             their databases. Nothing is ever deleted there: run 'repo forget' and 'repo prune' with the rules of that place.
 
@@ -22,6 +27,7 @@ struct CopyCommand: RepoSubcommand {
               repo copy --to s3://offsite/backup
               repo copy --to /mnt/usb/backup --to-password-file /etc/repo/usb-password --latest
               repo copy
+              repo copy --status
             """)
 
     @Argument(help: SnapshotName.help) var snapshots: [String] = []
@@ -29,13 +35,18 @@ struct CopyCommand: RepoSubcommand {
     @Option(help: ArgumentHelp("Snapshots of this source only.", valueName: "name")) var source: String?
     @Flag(help: "Of each host and source the newest snapshot only.") var latest = false
     @Flag(name: .customLong("dry-run"), help: "Say what would be sent, and change nothing.") var isDryRun = false
+    @Flag(name: .customLong("status"), help: "Count the copies that are verified, and send nothing.") var isStatus = false
+    @Option(help: ArgumentHelp("With --status: a copy counts for so long after its data was verified.", valueName: "duration")) var within = "35d"
+    @Option(help: ArgumentHelp("With --status: the newest snapshots there may be so much older than here.", valueName: "duration")) var lag = "2d"
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func validate() throws {
+        if isStatus, !snapshots.isEmpty || source != nil || latest || isDryRun { throw ValidationError("--status looks at everything, and sends nothing.") }
         if !snapshots.isEmpty, source != nil || latest { throw ValidationError("Name snapshots, or choose them by --source and --latest.") }
     }
 
     func run(_ context: CommandContext) throws -> Int32 {
+        if isStatus { return try CopyStatusRun(to: to.destinations(context), within: within, lag: lag).run(context) }
         let destinations = try to.destinations(context).map { try OtherRepository($0, context) }
         let repository = try context.openRepository()
         let entries = try chosen(SnapshotCatalog(repository), context)

@@ -1,3 +1,4 @@
+import PostgresFormats
 import RepoBase
 import Repository
 import Storage
@@ -28,7 +29,7 @@ struct RestoreHealing {
         for copy in copies {
             try arguments.attempt(context) {
                 // What the archive lacks may be no damage that a check can see.
-                if isCluster { try fetchLog(from: copy) }
+                if let source = concern.clusterSource { try fetchLog(of: source, from: copy) }
             }
             let report = try check(concern, logData: isCluster && error?.code == .damaged)
             guard !report.isClean else { return }
@@ -60,9 +61,15 @@ struct RestoreHealing {
         }
     }
 
-    private func fetchLog(from copy: OtherRepository) throws {
+    /// The log of the clusters that this source has base backups of, here or there.
+    private func fetchLog(of source: String, from copy: OtherRepository) throws {
         let other = try copy.open(context)
-        let sent = try LogCopy(from: other, to: repository).run()
+        var systems: Set<UInt64> = []
+        for place in [repository, other] {
+            let entries = try SnapshotCatalog(place).all(onProblem: { _, _ in }).filter { $0.snapshot.source == source }
+            for entry in entries { if let backup = try? BaseBackup(entry) { systems.insert(backup.facts.systemIdentifier) } }
+        }
+        let sent = try LogCopy(from: other, to: repository).run(systems: systems)
         for failure in sent.failures { context.warn("\(failure.object): \(failure.error.message)") }
         if sent.sent > 0 { context.note("\(NumberText.grouped(sent.sent)) objects of the log came from \(other.store.location)") }
     }

@@ -52,6 +52,7 @@ extension ConfiguredRepository {
         passwordFile = try table.string("password-file")
         passwordCommand = try table.string("password-command")
         keyFile = try table.string("key-file")
+        isOffSite = try table.bool("off-site")
         if let text = try table.string("cache-size") {
             guard let size = text == "0" ? 0 : ByteCount.parse(text) else {
                 throw table.error("cache-size", "'\(text)' is not a size", advice: "Write cache-size = \"1G\", or \"0\" for no copies.")

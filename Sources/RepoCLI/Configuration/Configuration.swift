@@ -18,6 +18,8 @@ struct ConfiguredRepository: Equatable {
     var passwordFile: String?
     var passwordCommand: String?
     var keyFile: String?
+    /// Whether it is elsewhere than the data, for counting copies; nil: as its location tells.
+    var isOffSite: Bool?
     /// Bytes of copies of a remote repository's objects on this machine; 0 for none.
     var cacheSize: UInt64?
     /// Bytes that the repository may take; nil: as many as its file system has.

@@ -22,6 +22,9 @@ public struct CheckReport: Sendable {
     /// Packs of writers that this full key now vouches for.
     public var endorsedPacks: UInt64 = 0
 
+    /// What of the data was verified so far, where this check has read some of it.
+    public var coverage: VerificationCoverage?
+
     /// What parity can do about the errors; nil where there is none.
     public var parity: ParityReport?
 

@@ -19,8 +19,13 @@ public struct RepositoryCheck {
         public var threads = availableProcessors()
         /// A full key vouches for what writers stored and it has verified.
         public var endorsesPacks = true
+        /// When the check is made, for people: seconds since 1970.
+        public var time = SystemClock.now().seconds
 
         public init() {}
+
+        /// Whether everything is looked at, rather than what some snapshots need.
+        public var isWhole: Bool { source == nil && snapshots == nil }
     }
 
     private let repository: OpenRepository
@@ -83,9 +88,9 @@ public struct RepositoryCheck {
             let whole = packs.filter { isWhole($0, findings) }
             report.halfVerifiedPacks = UInt64(findings.halfVerified.count)
             report.verifiedPacks = UInt64(whole.count)
-            try VerificationLedger(repository).record(
+            report.coverage = try VerificationLedger(repository).record(
                 verified: whole.map { numbering.packs[Int($0)].id }, subset: data,
-                present: presence.indexed(numbering))
+                present: presence.indexed(numbering), at: options.time)
             if options.endorsesPacks, objects.errors.isEmpty, !repository.store.isReadOnly {
                 report.endorsedPacks = try PackEndorsement(repository).endorse(
                     Set(whole.map { numbering.packs[Int($0)].id }))
@@ -124,7 +129,7 @@ public struct RepositoryCheck {
     }
 
     /// Whether everything is looked at.
-    private var isWhole: Bool { options.source == nil && options.snapshots == nil }
+    private var isWhole: Bool { options.isWhole }
 
     private func selected(_ snapshots: [SnapshotCatalog.Entry]) throws -> [SnapshotCatalog.Entry] {
         let snapshots = options.snapshots.map { wanted in snapshots.filter { wanted.contains($0.id) } } ?? snapshots

@@ -4,11 +4,11 @@ import RepoBase
 /// What this machine has verified, so that checks of a share of the data cover all of it one after the other.
 ///
 /// A file of the cache, counted in runs rather than by a clock. For each pack: the run that verified it last, or else the run that
-/// saw it first; packs with the lowest number are due first. A cycle of N runs takes, in each, at least one N-th of all bytes and its part of what is left
+/// saw it first, and when it was verified, which is for people alone; packs with the lowest number are due first. A cycle of N runs takes, in each, at least one N-th of all bytes and its part of what is left
 /// of the packs that were there when it began, so that these are covered by its end while packs come and go.
 struct VerificationLedger {
     private static let magic = Array("repoledg".utf8)
-    private static let version: UInt32 = 1
+    private static let version: UInt32 = 2
     private static let byteLimit = 1 << 30
 
     private struct State {
@@ -18,6 +18,8 @@ struct VerificationLedger {
         var cycleLength: UInt64 = 0
         var cycleDone: UInt64 = 0
         var runs: [ObjectID: UInt64] = [:]
+        /// Seconds since 1970; verified packs alone.
+        var times: [ObjectID: Int64] = [:]
     }
 
     private let path: String
@@ -74,19 +76,40 @@ struct VerificationLedger {
     }
 
     /// Notes what a run has verified and which packs there are now. Others are forgotten.
-    func record(verified: [ObjectID], subset: DataSubset, present: [PackPresence.Indexed]) throws {
+    /// - Parameter time: seconds since 1970.
+    /// - Returns: what of the packs was verified so far.
+    @discardableResult
+    func record(verified: [ObjectID], subset: DataSubset, present: [PackPresence.Indexed], at time: Int64) throws -> VerificationCoverage {
         var state = load()
         if case .percentage(let share) = subset { state = begun(state, share: share) }
         state.run += 1
         if case .percentage = subset { state.cycleDone += 1 }
         var runs: [ObjectID: UInt64] = [:]
         runs.reserveCapacity(present.count)
-        for pack in present { runs[pack.id] = state.runs[pack.id] ?? state.run }
+        var times: [ObjectID: Int64] = [:]
+        for pack in present {
+            runs[pack.id] = state.runs[pack.id] ?? state.run
+            times[pack.id] = state.times[pack.id]
+        }
         // After the packs first seen in this run, before those first seen in the next.
-        for id in verified { runs[id] = state.run + 1 }
-        state.runs = runs
+        for id in verified {
+            runs[id] = state.run + 1
+            times[id] = time
+        }
+        (state.runs, state.times) = (runs, times)
         state.run += 1
         try store(state)
+        var coverage = VerificationCoverage()
+        for pack in present {
+            coverage.packs += 1
+            if let time = times[pack.id] {
+                coverage.verifiedPacks += 1
+                coverage.since = min(coverage.since ?? time, time)
+            } else if pack.isArchived {
+                coverage.archivedPacks += 1
+            }
+        }
+        return coverage
     }
 
     private func load() -> State {
@@ -96,7 +119,7 @@ struct VerificationLedger {
     }
 
     private func store(_ state: State) throws {
-        var writer = ByteWriter(capacity: 64 + state.runs.count * 40)
+        var writer = ByteWriter(capacity: 64 + state.runs.count * 48)
         writer.raw(Self.magic)
         writer.u32(Self.version)
         for value in [state.run, state.cycleStart, state.cycleLength, state.cycleDone] { writer.u64(value) }
@@ -104,6 +127,7 @@ struct VerificationLedger {
         for (id, run) in state.runs {
             writer.hash(id)
             writer.u64(run)
+            writer.u64(UInt64(bitPattern: state.times[id] ?? .min))
         }
         try LocalFolder.replace(path, with: writer.bytes)
     }
@@ -118,9 +142,11 @@ struct VerificationLedger {
         state.cycleStart = try reader.u64()
         state.cycleLength = try reader.u64()
         state.cycleDone = try reader.u64()
-        for _ in 0..<(try reader.count(ofAtLeast: 40)) {
+        for _ in 0..<(try reader.count(ofAtLeast: 48)) {
             let id = try reader.hash()
             state.runs[id] = try reader.u64()
+            let time = Int64(bitPattern: try reader.u64())
+            if time != .min { state.times[id] = time }
         }
         try reader.expectEnd()
         return state

@@ -23,16 +23,16 @@ struct RemovalRecords {
     /// Looks for records of `missing` and of these keys of the log, newest first, until all are found or all are read. One listing, and a get for each entry that is not in
     /// `known`. An entry that does not read is passed over: `check` names it.
     init(of missing: [ObjectID: SeenState.Snapshot], _ keys: Set<String> = [], besides known: Set<ObjectID>, _ repository: OpenRepository) throws {
-        var entries: [(id: ObjectID, time: Int64, key: StoreKey)] = []
+        var entries: [(id: ObjectID, time: Int64)] = []
         try repository.store.list(Journal.prefix) { object in
-            guard let id = ObjectID(object.key.description.dropFirst(Journal.prefix.count)), !known.contains(id) else { return }
-            entries.append((id, object.modified, object.key))
+            guard let id = Journal.id(object.key), !known.contains(id) else { return }
+            entries.append((id, object.modified))
         }
         var wanted = Set(missing.keys)
         var wantedKeys = keys
         // The store's times only decide what is read first.
         for entry in entries.sorted(by: { $0.time > $1.time }) where !wanted.isEmpty || !wantedKeys.isEmpty {
-            guard let record = try Self.record(entry.id, entry.key, repository) else { continue }
+            guard let record = try Journal.read(entry.id, repository) else { continue }
             read.append(entry.id)
             let subjects = record.fields.subjectTexts.compactMap { ObjectID($0) }
             let isFull = repository.role(of: record.signer) == .full
@@ -44,16 +44,6 @@ struct RemovalRecords {
             }
             wanted.subtract(removed)
             wantedKeys.subtract(removedKeys)
-        }
-    }
-
-    private static func record(_ id: ObjectID, _ key: StoreKey, _ repository: OpenRepository) throws -> SealedRecord? {
-        do {
-            let bytes = try repository.store.get(key, atMost: SealedRecord.byteLimit)
-            guard ObjectHasher.hash(bytes) == id else { return nil }
-            return try repository.withKeys { try SealedRecord.decode(.journal, bytes, object: "\(key)", keyRing: $0) }
-        } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
-            return nil
         }
     }
 }

@@ -21,7 +21,7 @@ public struct JournalStamp: Hashable, Sendable {
     }
 }
 
-/// The record of deletions, repairs and changes of keys: objects that are created and never changed
+/// The record of deletions, repairs, changes of keys, and checks of the data: objects that are created and never changed
 /// (format.md, 9).
 public enum Journal {
     public static let prefix = "journal/"
@@ -40,7 +40,24 @@ public enum Journal {
         fields.details = details
         let bytes = SealedRecord.encode(.journal, fields, by: keyRing)
         let id = ObjectHasher.hash(bytes)
-        try store.put(StoreKey("\(prefix)\(id)"), bytes, .create)
+        try store.put(key(id), bytes, .create)
         return id
+    }
+
+    static func key(_ id: ObjectID) -> StoreKey { StoreKey("\(prefix)\(id)") }
+
+    /// Nil for a name that is none of an entry.
+    static func id(_ key: StoreKey) -> ObjectID? { ObjectID(key.description.dropFirst(prefix.count)) }
+
+    /// Nil for an entry that does not read, which `check` names, or is gone.
+    static func read(_ id: ObjectID, _ repository: OpenRepository) throws -> SealedRecord? {
+        let key = key(id)
+        do {
+            let bytes = try repository.store.get(key, atMost: SealedRecord.byteLimit)
+            guard ObjectHasher.hash(bytes) == id else { return nil }
+            return try repository.withKeys { try SealedRecord.decode(.journal, bytes, object: "\(key)", keyRing: $0) }
+        } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
+            return nil
+        }
     }
 }

@@ -131,6 +131,59 @@ struct CopyProgramTests {
         #expect(try there.run("snapshots", "--json").text.ranges(of: "\"short_id\"").count == 10)
     }
 
+    @Test("Copies count once they have the newest snapshots and were verified in whole", arguments: Keys.allCases)
+    func counted(keys: Keys) throws {
+        let folder = try ProgramFolder()
+        let there = try other(folder, keys)
+        let keyFile = keys == .other ? "key-file = \"\(folder.path)/other.key\"\n" : ""
+        let configuration = "\(folder.path)/copies.toml"
+        try FileTree.write(configuration, Array("[[copy]]\nurl = \"\(folder.path)/other\"\noff-site = true\n\(keyFile)".utf8))
+        let here = try folder.program.with(["REPO_CONFIG": configuration])
+        func status(_ more: String...) throws -> (status: Int32?, copies: Int, counted: [Bool], problems: String) {
+            let outcome = try here.run(["copy", "--status", "--json"] + more)
+            let text = outcome.text
+            let copies = text.firstMatch(of: /"copies" : (\d+)/).flatMap { Int($0.1) } ?? 0
+            let problems = text.matches(of: /"problem" : "(.*)"/).map { String($0.1) }.joined(separator: "; ")
+            return (outcome.status, copies, text.matches(of: /"counted" : (true|false)/).map { $0.1 == "true" }, problems)
+        }
+        var random = SeededNumbers(seed: 21)
+        try folder.snapshot("stream", random.bytes(3 << 20))
+        var found = try status()
+        #expect(found.status == 1 && found.copies == 1 && found.counted == [false, false], "\(found)")
+        #expect(found.problems.contains("never verified") && found.problems.contains("run 'repo copy'"), "\(found)")
+
+        #expect(try here.run("copy").status == 0)
+        #expect(try here.run("check").status == 0)
+        #expect(try status().copies == 1, "a check of the structure verifies no data")
+        try expectClean(folder.program)
+        for _ in 0..<2 { #expect(try there.run("check", "--read-data-subset", "50%").status == 0) }
+        found = try status()
+        // Both lie on one disk.
+        #expect(found.status == 1 && found.copies == 3 && found.counted == [true, true], "\(found)")
+        let told = try here.run("copy", "--status")
+        #expect(told.status == 1 && told.text.contains("3 copies with the data itself, 1 storages, 1 elsewhere: a copy on another storage is missing"), "\(told)")
+        #expect(try status("--within", "0s").copies == 1, "what was verified is too old")
+
+        // New packs that nobody has read yet.
+        try folder.snapshot("stream", random.bytes(3 << 20))
+        found = try status("--lag", "0s")
+        #expect(found.copies == 2 && found.problems.contains("newest snapshot of a source is missing"), "\(found)")
+        #expect(try status().copies == 3, "as long as it may lag")
+
+        let pack = FileTree.files("\(folder.path)/other/packs").max { size(of: $0) < size(of: $1) } ?? ""
+        try flip(pack)
+        #expect(try there.run("check", "--read-data").status == 12)
+        found = try status()
+        #expect(found.copies == 2 && found.problems.contains("damaged objects"), "\(found)")
+        #expect(try there.run(["check", "--read-data", "--heal-from", folder.repository] + (keys == .other ? ["--heal-key-file", "\(folder.path)/machine.key"] : [])).status == 0)
+        #expect(try status().copies == 3)
+
+        FileTree.remove("\(folder.path)/other")
+        found = try status()
+        #expect(found.status == 10 && found.copies == 2, "\(found)")
+        #expect(try here.run("copy", "--status", "--latest").status == 2)
+    }
+
     @Test("Changes of keys reach a copy that shares them; changes on both sides are refused")
     func changedKeys() throws {
         let folder = try ProgramFolder()

@@ -35,7 +35,7 @@ import Testing
                         #expect(Double(bytes) >= Double(present.reduce(0) { $0 + $1.size }) * share / 100)
                         due.subtract(chosen.map(\.id))
                         try ledger.record(
-                            verified: chosen.map(\.id), subset: .percentage(share), present: present)
+                            verified: chosen.map(\.id), subset: .percentage(share), present: present, at: 1)
                         for _ in 0..<Int.random(in: 0...20) {
                             present.append(pack(next))
                             next += 1
@@ -58,10 +58,26 @@ import Testing
                 let chosen = ledger.choose(.size(200), from: packs)
                 #expect(chosen.count == 2)
                 order += chosen.map(\.id)
-                try ledger.record(verified: chosen.map(\.id), subset: .size(200), present: packs)
+                try ledger.record(verified: chosen.map(\.id), subset: .size(200), present: packs, at: 1)
             }
             #expect(Set(order).count == 10)
             #expect(ledger.choose(.size(1), from: packs).map(\.id) == [order[0]])
+        }
+    }
+
+    @Test func whatWasVerifiedAndSinceWhenIsTold() throws {
+        try withLedger { ledger in
+            var packs = (0..<4).map { pack($0) }
+            packs[3].isArchived = true
+            var coverage = try ledger.record(verified: [packs[0].id], subset: .size(100), present: packs, at: 500)
+            #expect(coverage.packs == 4 && coverage.verifiedPacks == 1 && coverage.archivedPacks == 1 && !coverage.isComplete)
+            #expect(coverage.since == 500)
+            coverage = try ledger.record(verified: [packs[1].id, packs[2].id], subset: .size(200), present: packs, at: 700)
+            #expect(coverage.isComplete && coverage.since == 500)
+            coverage = try ledger.record(verified: packs.prefix(3).map(\.id), subset: .all, present: packs + [pack(9)], at: 600)
+            #expect(!coverage.isComplete && coverage.since == 600, "a clock that was set back is taken as it is")
+            coverage = try ledger.record(verified: [], subset: .size(1), present: [packs[1]], at: 900)
+            #expect(coverage.isComplete && coverage.since == 600)
         }
     }
 

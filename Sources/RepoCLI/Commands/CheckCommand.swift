@@ -95,7 +95,7 @@ struct CheckCommand: RepoSubcommand {
     private func record(_ report: CheckReport, isWhole: Bool, _ repository: OpenRepository, _ context: CommandContext) {
         guard !repository.store.isReadOnly, !report.isClean || (isWhole && report.coverage != nil) else { return }
         do {
-            try CheckRecord(.now(), report.coverage ?? VerificationCoverage(), damaged: UInt64(report.errors.count)).append(to: repository)
+            try CheckRecord(report.coverage ?? VerificationCoverage(), damaged: UInt64(report.errors.count)).append(to: repository)
         } catch {
             // A key or a disk that lets nobody write lets check all the same.
             context.note("that this was checked could not be written down: \((error as? RepoError)?.message ?? "\(error)")")

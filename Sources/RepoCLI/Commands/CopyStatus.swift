@@ -66,8 +66,8 @@ struct CopyStatus {
         }
         let record = try CheckRecord.newest(in: repository)
         if let record {
-            place.lastCheck = TimeDisplay.utc(seconds: record.stamp.time)
-            place.checkedBy = record.stamp.host
+            place.lastCheck = TimeDisplay.utc(seconds: record.time.seconds)
+            place.checkedBy = record.host
             place.packs = record.coverage.packs
             (place.packsVerified, place.packsArchived) = (record.coverage.verifiedPacks, record.coverage.archivedPacks)
             place.damaged = record.damaged
@@ -95,7 +95,7 @@ struct CopyStatus {
             return "\(NumberText.grouped(record.coverage.packs - record.coverage.verifiedPacks - record.coverage.archivedPacks)) of "
                 + "\(NumberText.grouped(record.coverage.packs)) packs were never verified: go on with 'repo check --read-data-subset', or read all"
         }
-        if now - (record.coverage.since ?? record.stamp.time) > limits.verification { return "what was verified longest ago was too long ago: run 'repo check --read-data' on it" }
+        if now - (record.coverage.since ?? record.time.seconds) >= limits.verification { return "what was verified longest ago was too long ago: run 'repo check --read-data' on it" }
         return nil
     }
 }

@@ -1,10 +1,11 @@
 import BlobEngine
-import RepoBase
+public import RepoBase
 import Storage
 
 /// What a check of the data found, as the journal keeps it (format.md, 9): what tells another machine that this repository was verified, and when.
 public struct CheckRecord: Hashable, Sendable {
-    public var stamp: JournalStamp
+    public var time: FileTime
+    public var host: String
     public var coverage: VerificationCoverage
     /// Objects that were damaged or missing.
     public var damaged: UInt64
@@ -14,14 +15,15 @@ public struct CheckRecord: Hashable, Sendable {
     private static let batch = 64
 
     /// - Parameter coverage: nothing, where a check of the structure alone found damage.
-    public init(_ stamp: JournalStamp, _ coverage: VerificationCoverage, damaged: UInt64) {
-        (self.stamp, self.coverage, self.damaged) = (stamp, coverage, damaged)
+    public init(_ coverage: VerificationCoverage, damaged: UInt64, time: FileTime = SystemClock.now()) {
+        (self.time, host, self.coverage, self.damaged) = (time, MachineNames.host, coverage, damaged)
     }
 
     public func append(to repository: OpenRepository) throws {
-        var details = ["packs=\(coverage.packs)", "verified=\(coverage.verifiedPacks)", "archived=\(coverage.archivedPacks)", "damaged=\(damaged)"]
+        // Small repositories are checked twice within a second.
+        var details = ["nanoseconds=\(time.nanoseconds)", "packs=\(coverage.packs)", "verified=\(coverage.verifiedPacks)", "archived=\(coverage.archivedPacks)", "damaged=\(damaged)"]
         if let since = coverage.since { details.append("since=\(since)") }
-        try Journal.append(to: repository.store, by: repository.keys, stamp, action: Self.action, subjects: [], details: details)
+        try Journal.append(to: repository.store, by: repository.keys, JournalStamp(time: time.seconds, host: host, user: MachineNames.user), action: Self.action, subjects: [], details: details)
     }
 
     /// The newest that a full key signed; nil where nothing tells of a check. One listing, and a get for each entry back to it.
@@ -38,7 +40,9 @@ public struct CheckRecord: Hashable, Sendable {
             let newest = Monitor<CheckRecord?>(nil)
             try ParallelWork.run(ids.count, threads: 8, worker: {}) { number, _ in
                 guard let record = try CheckRecord(ids[number], repository) else { return }
-                newest.withLock { if record.stamp.time > $0?.stamp.time ?? .min { $0 = record } }
+                newest.withLock { newest in
+                    if newest.map({ $0.time < record.time }) ?? true { newest = record }
+                }
             }
             if let newest = newest.withLock({ $0 }) { return newest }
         }
@@ -53,7 +57,8 @@ public struct CheckRecord: Hashable, Sendable {
             if parts.count == 2 { values[parts[0]] = Int64(parts[1]) }
         }
         func count(_ name: Substring) -> UInt64 { UInt64(max(0, values[name] ?? 0)) }
-        stamp = JournalStamp(time: record.fields.time, host: record.fields.host ?? "", user: record.fields.user ?? "")
+        time = FileTime(seconds: record.fields.time, nanoseconds: UInt32(truncatingIfNeeded: values["nanoseconds"] ?? 0))
+        host = record.fields.host ?? ""
         coverage = VerificationCoverage()
         (coverage.packs, coverage.verifiedPacks, coverage.archivedPacks) = (count("packs"), count("verified"), count("archived"))
         coverage.since = values["since"]

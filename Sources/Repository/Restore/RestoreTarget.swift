@@ -46,11 +46,17 @@ struct RestoreTarget {
         }
     }
 
+    /// The directories on the way to a path, the outermost first and itself last; without the root.
+    static func parts(of path: [UInt8]) -> [[UInt8]] {
+        let slash = UInt8(ascii: "/")
+        return path.indices.filter { end in
+            path[...end].contains { $0 != slash } && (path[end] == slash || end == path.count - 1)
+        }.map { Array(path[...$0]) }
+    }
+
     /// Directories on the way, as `mkdir -p`; the user named them, so links in it are followed.
     private static func makeParents(_ path: [UInt8]) throws {
-        let slash = UInt8(ascii: "/")
-        for end in path.indices where end > 0 && (path[end] == slash || end == path.count - 1) {
-            let part = Array(path[...end])
+        for part in parts(of: path) {
             let status = part.withTerminated { mkdir($0, 0o700) }
             guard status == 0 || errno == EEXIST || errno == EISDIR || errno == EROFS || errno == EACCES else {
                 throw RepoError(

@@ -4,6 +4,8 @@ extension Store {
 
     public var lock: ObjectLock? { nil }
 
+    public var readsPast: Bool { false }
+
     public func lockedUntil(_ key: StoreKey) throws -> Int64? { nil }
 
     public func extendLock(_ key: StoreKey, until: Int64) throws {}
@@ -29,6 +31,8 @@ extension StoreDecorator {
     public var isReadOnly: Bool { base.isReadOnly }
 
     public var lock: ObjectLock? { base.lock }
+
+    public var readsPast: Bool { base.readsPast }
 
     public func lockedUntil(_ key: StoreKey) throws -> Int64? { try base.lockedUntil(key) }
 

@@ -62,6 +62,9 @@ public protocol Store: Sendable {
     /// The lock that every put of a key that it covers is given; nil: none.
     var lock: ObjectLock? { get }
 
+    /// Whether its location can be opened as it was at a moment (`as-of=`), with what was deleted since.
+    var readsPast: Bool { get }
+
     /// Until when nobody can delete the object, in seconds since 1970; nil for one that is not locked, or absent. One request.
     func lockedUntil(_ key: StoreKey) throws -> Int64?
 

@@ -1,12 +1,14 @@
 """A fake of Google Cloud Storage (XML and JSON interfaces over the same objects), of Google's token service and of the metadata service.
 
-Sources: "XML API" and "JSON API" references of the Cloud Storage documentation, "Signatures", "Perform resumable uploads", "Request preconditions";
+Sources: "XML API" and "JSON API" references of the Cloud Storage documentation, "Signatures", "Perform resumable uploads", "Request preconditions",
+"Object Retention Lock", "Set object retention", "Object Versioning";
 "Using OAuth 2.0 for Server to Server Applications"; RFC 7523; RFC 8017 (RSASSA-PKCS1-v1_5).
 
 usage: google_fake.py PORT FOLDER
 """
 import base64
 import binascii
+import datetime
 import email.parser
 import email.policy
 import functools
@@ -18,13 +20,18 @@ import subprocess
 import sys
 import time
 import urllib.parse
+import xml.etree.ElementTree as ElementTree
 from xml.sax.saxutils import escape
 
 from fake_http import Answer, Object, Refusal, listing, lock, part, serve
 
 ACCESS, SECRET = "GOOG1TESTS", "secretoftests"
 EMAIL = "backup@tests.iam.gserviceaccount.com"
-buckets = {"repo": {}, "locked": {}}
+# The last two were made with object retention; "worm" keeps versions as well.
+buckets = {"repo": {}, "locked": {}, "worm": {}, "unversioned": {}}
+RETAINING = ("worm", "unversioned")
+# Of a bucket with versions and a name: what is not current, the newest last.
+noncurrent = {"worm": {}}
 sessions = {}
 tokens = {}
 origin = ""
@@ -203,9 +210,85 @@ def authorize(request):
         raise Refusal(403 if given else 401, "AccessDenied" if given else "AuthenticationRequired", "Anonymous caller does not have storage.objects access")
 
 
+def is_locked(found):
+    return found is not None and (found.extra.get("retention") or ("", 0))[1] > time.time()
+
+
 def require_mutable(bucket, found):
     if bucket == "locked" and found is not None:
         raise Refusal(403, "RetentionPolicyNotMet", "Object is subject to bucket's retention policy and cannot be deleted or overwritten")
+    if is_locked(found):
+        raise Refusal(403, "ObjectUnderRetention", "Object is subject to object retention and cannot be deleted or overwritten until it ends")
+
+
+def require_replaceable(bucket, found):
+    # Where versions are kept, what is locked can be made noncurrent.
+    if bucket not in noncurrent:
+        require_mutable(bucket, found)
+
+
+def retire(bucket, name, found):
+    if bucket in noncurrent and found is not None:
+        noncurrent[bucket].setdefault(name, []).append(found)
+
+
+def retention(bucket, mode, until, present=None, may_weaken=False):
+    """A retention as it is asked for: Unlocked or Locked, and until when; or nothing."""
+    modes = {"GOVERNANCE": "Unlocked", "COMPLIANCE": "Locked", "Unlocked": "Unlocked", "Locked": "Locked"}
+    before, last = present or ("", 0)
+    if not mode and not until:
+        made = None
+    else:
+        if bucket not in RETAINING:
+            raise Refusal(400, "InvalidRequest", "Object retention is not enabled for this bucket.")
+        if mode not in modes or not until:
+            raise Refusal(400, "InvalidArgument", "A retention has a mode and a time.")
+        made = modes[mode], datetime.datetime.fromisoformat(until.replace("Z", "+00:00")).timestamp()
+        if made[1] <= time.time() or made[1] > time.time() + 3_155_760_000:
+            raise Refusal(400, "InvalidArgument", "The retain-until time has to lie in the future, at most 100 years ahead.")
+    if last > time.time():
+        is_weaker = made is None or made[1] < last
+        if before == "Locked" and (is_weaker or made[0] != "Locked"):
+            raise Refusal(403, "Forbidden", "A locked retention can be extended only.")
+        if (is_weaker or made[0] != before) and not may_weaken:
+            raise Refusal(403, "Forbidden", "Changing an unlocked retention so needs to override it.")
+    return made
+
+
+def in_time(until):
+    return datetime.datetime.fromtimestamp(until, datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def require_full_control(request):
+    """Changing an object's retention needs a token for all that can be done ("Objects: patch", authorization)."""
+    given = request.header("authorization")
+    if given.startswith("Bearer ") and not any(s in tokens[given[7:]][1] for s in ("full_control", "cloud-platform")):
+        raise Refusal(403, "InsufficientPermission", "Request had insufficient authentication scopes.")
+
+
+def generations(bucket, name):
+    """All versions of an object, the oldest first."""
+    found = buckets[bucket].get(name)
+    return noncurrent.get(bucket, {}).get(name, []) + ([found] if found else [])
+
+
+def chosen(bucket, name, generation):
+    if generation is None:
+        return buckets[bucket].get(name)
+    return next((f for f in generations(bucket, name) if f.generation == int(generation)), None)
+
+
+def delete(bucket, name, found, generation):
+    """Without a generation what is current is made noncurrent where versions are kept; with one it is gone for good."""
+    if generation is None:
+        require_replaceable(bucket, found)
+        retire(bucket, name, buckets[bucket].pop(name))
+        return
+    require_mutable(bucket, found)
+    if buckets[bucket].get(name) is found:
+        del buckets[bucket][name]
+    else:
+        noncurrent[bucket][name].remove(found)
 
 
 def conditions(found, generation):
@@ -220,14 +303,16 @@ def compare(told, body, crc):
             raise Refusal(400, "BadDigest", "The CRC32C or MD5 you specified did not match what we received.")
 
 
-def store(bucket, name, body, generation, told):
+def store(bucket, name, body, generation, told, kept=None):
     with lock:
         found = buckets[bucket].get(name)
         conditions(found, generation)
-        require_mutable(bucket, found)
+        require_replaceable(bucket, found)
         crc = crc32c(body)
         compare(told, body, crc)
-        made = buckets[bucket][name] = Object(body, {"crc32c": crc, "md5": base64.b64encode(hashlib.md5(body).digest()).decode()})
+        retire(bucket, name, found)
+        made = buckets[bucket][name] = Object(
+            body, {"crc32c": crc, "md5": base64.b64encode(hashlib.md5(body).digest()).decode(), "retention": kept})
         return made
 
 
@@ -237,7 +322,15 @@ def described(found):
         ("x-goog-hash", "crc32c=" + found.extra["crc32c"]), ("x-goog-hash", "md5=" + found.extra["md5"]), ("x-goog-stored-content-encoding", "identity"),
         ("x-goog-stored-content-length", str(len(found.body))), ("x-goog-storage-class", "STANDARD"), ("Content-Type", "application/octet-stream"),
         ("Accept-Ranges", "bytes"),
-    ]
+    ] + retained(found)
+
+
+def retained(found):
+    if not found.extra.get("retention"):
+        return []
+    mode, until = found.extra["retention"]
+    xml_mode = {"Unlocked": "GOVERNANCE", "Locked": "COMPLIANCE"}[mode]
+    return [("x-goog-object-lock-mode", xml_mode), ("x-goog-object-lock-retain-until-date", in_time(until))]
 
 
 def resource(bucket, name, found):
@@ -247,6 +340,7 @@ def resource(bucket, name, found):
         "metageneration": "1", "contentType": "application/octet-stream", "storageClass": "STANDARD", "size": str(len(found.body)),
         "md5Hash": found.extra["md5"], "crc32c": found.extra["crc32c"], "etag": found.etag.strip('"'), "timeCreated": found.iso_date,
         "updated": found.iso_date, "mediaLink": link, "selfLink": f"{origin}/storage/v1/b/{bucket}/o/{quoted(name)}",
+        **({"retention": {"mode": found.extra["retention"][0], "retainUntilTime": in_time(found.extra["retention"][1])}} if found.extra.get("retention") else {}),
     }
 
 
@@ -254,11 +348,11 @@ def in_json(value, status=200, headers=()):
     return Answer(status, json.dumps(value).encode(), [("Content-Type", "application/json; charset=UTF-8")] + list(headers))
 
 
-def begin(bucket, name, generation, told, is_json):
+def begin(bucket, name, generation, told, is_json, kept=None):
     with lock:
         conditions(buckets[bucket].get(name), generation)
         identifier = secrets.token_urlsafe(24)
-        sessions[identifier] = {"bucket": bucket, "name": name, "generation": generation, "told": told, "body": b"", "done": None, "json": is_json}
+        sessions[identifier] = {"bucket": bucket, "name": name, "generation": generation, "told": told, "body": b"", "done": None, "json": is_json, "kept": kept}
     return identifier
 
 
@@ -285,7 +379,7 @@ def go_on(request, identifier):
             # What is told with the last part counts too.
             for hashes in (session["told"], request.header("x-goog-hash")):
                 compare(hashes, session["body"], crc32c(session["body"]))
-            session["done"] = store(session["bucket"], session["name"], session["body"], session["generation"], "")
+            session["done"] = store(session["bucket"], session["name"], session["body"], session["generation"], "", session["kept"])
             session["body"] = b""
         made = session["done"]
         if session["json"]:
@@ -321,6 +415,46 @@ def xml_listing(request, bucket):
     return Answer(200, document.encode(), [("Content-Type", "application/xml; charset=UTF-8")])
 
 
+def xml_versions(request, bucket):
+    query = request.query
+    limit = min(int(query.get("max-keys", 1000)), 1000)
+    entries = [(n, f) for n in sorted(set(buckets[bucket]) | set(noncurrent.get(bucket, {}))) for f in generations(bucket, n)]
+    entries = [e for e in entries if e[0].startswith(query.get("prefix", ""))]
+    if query.get("marker"):
+        behind = (query["marker"], int(query.get("generation-marker", 1 << 62)))
+        entries = [e for e in entries if (e[0], e[1].generation) > behind]
+    body = f"<Name>{bucket}</Name><Prefix>{escape(query.get('prefix', ''))}</Prefix>"
+    body += f"<IsTruncated>{'true' if len(entries) > limit else 'false'}</IsTruncated>"
+    if len(entries) > limit:
+        name, found = entries[limit - 1]
+        body += f"<NextMarker>{escape(name)}</NextMarker><NextGenerationMarker>{found.generation}</NextGenerationMarker>"
+    for name, found in entries[:limit]:
+        body += (
+            f"<Version><Key>{escape(name)}</Key><Generation>{found.generation}</Generation><MetaGeneration>1</MetaGeneration>"
+            f"<IsLatest>{'true' if buckets[bucket].get(name) is found else 'false'}</IsLatest><LastModified>{found.iso_date}</LastModified>"
+            f"<ETag>{found.etag}</ETag><Size>{len(found.body)}</Size></Version>"
+        )
+    document = f"<?xml version='1.0' encoding='UTF-8'?><ListBucketResult xmlns='http://doc.s3.amazonaws.com/2006-03-01'>{body}</ListBucketResult>"
+    return Answer(200, document.encode(), [("Content-Type", "application/xml; charset=UTF-8")])
+
+
+def xml_retention(request, bucket, found):
+    if request.method == "PUT":
+        root = ElementTree.fromstring(request.body)
+        told = {e.tag.rpartition("}")[2]: e.text for e in root}
+        if root.tag.rpartition("}")[2] != "Retention":
+            raise Refusal(400, "MalformedRetention", root.tag)
+        require_full_control(request)
+        may_weaken = request.header("x-goog-bypass-governance-retention") == "true"
+        found.extra["retention"] = retention(bucket, told.get("Mode"), told.get("RetainUntilDate"), found.extra.get("retention"), may_weaken)
+        return Answer(200)
+    headers = dict(retained(found))
+    if not headers:
+        raise Refusal(404, "NoSuchObjectLockConfiguration", "The object has no retention.")
+    mode, until = headers["x-goog-object-lock-mode"], headers["x-goog-object-lock-retain-until-date"]
+    return Answer(200, f"<Retention><Mode>{mode}</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>".encode(), [("Content-Type", "application/xml")])
+
+
 def xml(request):
     bucket, name = request.parts[0], "/".join(request.parts[1:])
     if bucket not in buckets:
@@ -329,32 +463,39 @@ def xml(request):
         if request.method not in ("GET", "HEAD"):
             raise Refusal(405, "MethodNotAllowed")
         for part_name, root in (("versioning", "VersioningConfiguration"), ("lifecycle", "LifecycleConfiguration")):
+            if part_name == "versioning" and part_name in request.query and bucket in noncurrent:
+                return Answer(200, b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>", [("Content-Type", "application/xml")])
             if part_name in request.query:
                 return Answer(200, f"<?xml version='1.0' encoding='UTF-8'?><{root}/>".encode(), [("Content-Type", "application/xml")])
+        if "object-lock" in request.query:
+            body = "<ObjectLockConfiguration>" + ("<ObjectLockEnabled>Enabled</ObjectLockEnabled>" if bucket in RETAINING else "") + "</ObjectLockConfiguration>"
+            return Answer(200, body.encode(), [("Content-Type", "application/xml")])
         if "location" in request.query:
             return Answer(200, b"<?xml version='1.0' encoding='UTF-8'?><LocationConstraint>US</LocationConstraint>")
         # Nobody puts or deletes while the names are gone through.
         with lock:
-            return xml_listing(request, bucket)
+            return xml_versions(request, bucket) if "versions" in request.query else xml_listing(request, bucket)
     generation = request.headers.get("x-goog-if-generation-match")
     hashes = ",".join(t for t in [request.header("x-goog-hash"), request.header("content-md5") and "md5=" + request.header("content-md5")] if t)
+    asked = retention(bucket, request.header("x-goog-object-lock-mode"), request.header("x-goog-object-lock-retain-until-date"))
     if request.method == "PUT" and request.query.get("upload_id") in sessions:
         return go_on(request, request.query["upload_id"])
     if request.method == "POST" and request.header("x-goog-resumable") == "start":
         if request.body:
             raise Refusal(400, "InvalidArgument", "a body where a session begins")
-        return Answer(201, b"", [("Location", f"{origin}{request.path}?upload_id={begin(bucket, name, generation, hashes, False)}")])
-    if request.method == "PUT":
-        made = store(bucket, name, request.body, generation, hashes)
+        return Answer(201, b"", [("Location", f"{origin}{request.path}?upload_id={begin(bucket, name, generation, hashes, False, asked)}")])
+    if request.method == "PUT" and "retention" not in request.query:
+        made = store(bucket, name, request.body, generation, hashes, asked)
         return Answer(200, b"", [h for h in described(made) if h[0] not in ("Last-Modified", "Content-Type")])
     with lock:
-        found = buckets[bucket].get(name)
+        found = chosen(bucket, name, request.query.get("generation"))
         if found is None:
             raise Refusal(404, "NoSuchKey", "The specified key does not exist.")
+        if "retention" in request.query:
+            return xml_retention(request, bucket, found)
         if request.method == "DELETE":
             conditions(found, generation)
-            require_mutable(bucket, found)
-            del buckets[bucket][name]
+            delete(bucket, name, found, request.query.get("generation"))
             return Answer(204)
         if request.method == "HEAD":
             return Answer(200, b"", described(found) + [("Content-Length", str(len(found.body)))])
@@ -395,19 +536,29 @@ def json_interface(request):
         if not name:
             limit = int(query.get("maxResults", 1000))
             after = base64.urlsafe_b64decode(query["pageToken"]).decode() if query.get("pageToken") else ""
-            entries, last = listing(buckets[bucket], query.get("prefix", ""), query.get("delimiter", ""), limit, after)
+            present = buckets[bucket]
+            if query.get("versions", "").lower() == "true":
+                present = {f"{n}\0{f.generation}": f for n in set(present) | set(noncurrent.get(bucket, {})) for f in generations(bucket, n)}
+            entries, last = listing(present, query.get("prefix", ""), query.get("delimiter", ""), limit, after)
+            entries = [(n.partition("\0")[0], f) for n, f in entries]
             result = {"kind": "storage#objects", "items": [resource(bucket, n, f) for n, f in entries if f], "prefixes": [n for n, f in entries if not f]}
             if last:
                 result["nextPageToken"] = base64.urlsafe_b64encode(last.encode()).decode()
             return in_json(result)
-        found = buckets[bucket].get(name)
+        found = chosen(bucket, name, query.get("generation"))
         if found is None:
             raise Refusal(404, "notFound", f"No such object: {bucket}/{name}")
         if request.method == "DELETE":
             conditions(found, generation)
-            require_mutable(bucket, found)
-            del buckets[bucket][name]
+            delete(bucket, name, found, query.get("generation"))
             return Answer(204)
+        if request.method == "PATCH":
+            told = json.loads(request.body or b"{}")
+            if "retention" in told:
+                require_full_control(request)
+                asked, may_weaken = told["retention"] or {}, query.get("overrideUnlockedRetention", "").lower() == "true"
+                found.extra["retention"] = retention(bucket, asked.get("mode"), asked.get("retainUntilTime"), found.extra.get("retention"), may_weaken)
+            return in_json(resource(bucket, name, found))
         if query.get("alt") == "media":
             return part(request, found, described(found))
         return in_json(resource(bucket, name, found))

@@ -9,84 +9,28 @@ import Testing
 /// On SeaweedFS, which enforces object lock.
 @Suite("Object lock in S3")
 struct S3LockTests {
-    private let key = StoreKey("packs/aa/one")
+    private func store(_ lock: String, options: S3Store.Options = .init()) throws -> S3Store { try store(lock, SeaweedServer.uniquePrefix(), options) }
 
-    private func store(_ lock: String, options: S3Store.Options = .init()) throws -> S3Store {
-        try SeaweedServer.running().store(bucket: SeaweedServer.lockingBucket, location: "lock=\(lock)", options: options)
+    private func store(_ lock: String, _ prefix: String, _ options: S3Store.Options) throws -> S3Store {
+        try SeaweedServer.running().store(prefix, bucket: SeaweedServer.lockingBucket, location: "lock=\(lock)", options: options)
     }
 
-    /// Whether the server lets one version go.
-    private func canDelete(_ version: S3VersionPage.Version, in store: S3Store) throws -> Bool {
-        do {
-            try store.deleteAtOnce([(version.key, version.id)])
-            return true
-        } catch let error as RepoError where error.code == .refused {
-            return false
-        }
+    private var contract: LockContract {
+        let prefix = SeaweedServer.uniquePrefix()
+        return LockContract { try store($0, prefix, $1) }
     }
 
     @Test("A locked object can be neither deleted nor overwritten by its version, and is freed when its lock has ended", arguments: ["governance", "compliance"])
-    func lockedVersionsStay(_ mode: String) throws {
-        let store = try store("\(mode):1h")
-        let before = Int64(time(nil))
-        try store.put(key, [1, 2, 3], .create)
-        let until = try #require(try store.lockedUntil(key))
-        #expect((before + 3600...Int64(time(nil)) + 3600).contains(until))
-        let version = try #require(try store.versions(of: key).first)
-        #expect(try !canDelete(version, in: store))
-        #expect(throws: RepoError.self) { try store.purge([key]) }
-        try store.put(key, [4], .replace)
-        #expect(try store.versions(of: key).count == 2)
-        try store.delete(key)
-        #expect(try store.stat(key) == nil, "a delete marker hides it")
-        #expect(try store.versions(of: key).contains(version), "and what is locked is still there")
+    func lockedVersionsStay(_ mode: String) throws { try contract.lockedVersionsStay(mode) }
 
-        let brief = try self.store("\(mode):2s")
-        try brief.put(key, [1, 2, 3], .create)
-        try brief.put(key, [4], .replace)
-        sleep(4)
-        try brief.purge([key])
-        #expect(try brief.versions(of: key).isEmpty)
-    }
-
-    @Test("A lock is extended, never shortened, and an absent object is passed over")
-    func extended() throws {
-        let store = try store("governance:2s")
-        try store.put(key, [1], .create)
-        let later = Int64(time(nil)) + 600
-        try store.extendLock(key, until: later)
-        #expect(try store.lockedUntil(key) == later)
-        try store.extendLock(key, until: later - 5)
-        #expect(try store.lockedUntil(key) == later)
-        try store.extendLock(StoreKey("packs/aa/absent"), until: later)
-        #expect(try store.lockedUntil(StoreKey("packs/aa/absent")) == nil)
-        sleep(3)
-        #expect(throws: RepoError.self, "the first lock is over, the second is not") { try store.purge([key]) }
-    }
+    @Test("A lock is extended, never shortened, and an absent object is passed over", arguments: ["governance", "compliance"])
+    func extended(_ mode: String) throws { try contract.extended(mode) }
 
     @Test("Objects that are put in parts are locked as well")
-    func parts() throws {
-        var options = S3Store.Options()
-        options.largestSinglePut = 1 << 20
-        options.largestRacedPut = 1 << 20
-        options.partBytes = 5 << 20
-        let store = try store("governance:600s", options: options)
-        try store.put(key, [UInt8](repeating: 7, count: 6 << 20), .create)
-        #expect(try store.lockedUntil(key) ?? 0 > Int64(time(nil)) + 500)
-    }
+    func parts() throws { try contract.parts() }
 
     @Test("Signs of life, records of collections and what is replaced again and again are not locked")
-    func unlocked() throws {
-        let store = try store("governance:600s")
-        for name in ["writers/0011.alive", "writers/0011", "gc/00000001-aa/condemned", "probe/x", "reserve", "reports/aa", "wal/1/00000001/a.00000010.received"] {
-            try store.put(StoreKey(name), [1], .replace)
-            #expect(try store.lockedUntil(StoreKey(name)) == nil, "\(name)")
-        }
-        for name in ["config", "keys/aa", "configs/00000001", "snapshots/aa", "index/aa", "wal/1/00000001/a", "journal/aa"] {
-            try store.put(StoreKey(name), [1], .replace)
-            #expect(try store.lockedUntil(StoreKey(name)) ?? 0 > Int64(time(nil)) + 500, "\(name)")
-        }
-    }
+    func unlocked() throws { try contract.unlocked() }
 
     @Test("The probe proves a lock by trying, and refuses a bucket without")
     func probe() throws {
@@ -107,5 +51,7 @@ struct S3LockTests {
     func written(_ text: String, _ seconds: Int64?) {
         #expect((try? ObjectLock(parsing: text))?.seconds == seconds)
         #expect((try? S3Location(parsing: "//bucket/x?lock=\(text)"))?.lock?.seconds == seconds)
+        #expect((try? AzureLocation(parsing: "//bucket/x?lock=\(text)"))?.lock?.seconds == seconds)
+        #expect((try? GoogleLocation(parsing: "//bucket/x?lock=\(text)"))?.lock?.seconds == seconds)
     }
 }

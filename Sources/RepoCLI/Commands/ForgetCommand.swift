@@ -58,8 +58,8 @@ struct ForgetCommand: RepoSubcommand {
         if !isDryRun, !gone.isEmpty, let lock = repository.store.lock {
             let end = FileTime(seconds: try context.now().seconds + lock.seconds, nanoseconds: 0)
             context.note(
-                "the bucket keeps what was let go while it is locked, until \(TimeDisplay.local(end, in: context.zone)) at the latest; 'as-of=' in the "
-                    + "location reads it until then")
+                "the bucket keeps what was let go while it is locked, until \(TimeDisplay.local(end, in: context.zone)) at the latest; "
+                    + (repository.store.readsPast ? "'as-of=' in the location reads it until then" : "the provider's tools bring it back until then"))
         }
         let status = prunes ? try prune.run(repository, context, isDryRun: isDryRun, without: gone) : ExitStatus.done
         return status == ExitStatus.done && isOnHold ? RepoError.Code.refused.exitStatus : status

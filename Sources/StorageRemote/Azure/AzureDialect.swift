@@ -12,6 +12,8 @@ struct AzureDialect: RemoteDialect {
     let origin: String
     /// `/container` or `/account/container`.
     let root: String
+    /// Whether objects are locked as they are put.
+    private let locks: Bool
     private let credentials: CredentialCache<AzureCredentials>
 
     /// Throws `.usage`.
@@ -30,6 +32,7 @@ struct AzureDialect: RemoteDialect {
         let endpoint = try LocationText.checkedEndpoint(location.endpoint ?? implied, AzureLocation.kind)
         origin = endpoint.prefix { $0 != ":" } + "://" + LocationText.host(of: endpoint)
         root = (location.namesAccount ? "/\(account)" : "") + "/\(location.container)"
+        locks = location.lock != nil
         self.credentials = credentials
     }
 
@@ -73,8 +76,9 @@ struct AzureDialect: RemoteDialect {
             absence: "there is no container '\(container)' in the account '\(account)'",
             credentialAdvice:
                 "Check the account's name, AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN (which may have expired), or the application's secret.",
-            rightsAdvice:
-                "Give the identity the role 'Storage Blob Data Contributor' on this container, or the signature the rights it lacks; see docs/stores.md.",
+            rightsAdvice: locks
+                ? "Locking needs the role 'Storage Blob Data Owner' on this container, or the rights 'x' and 'i' of a signature besides the others; see docs/stores.md."
+                : "Give the identity the role 'Storage Blob Data Contributor' on this container, or the signature the rights it lacks; see docs/stores.md.",
             certificateAdvice: "If the endpoint has a certificate of its own, name its authority: ?ca-file=FILE.")
     }
 

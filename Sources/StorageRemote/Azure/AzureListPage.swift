@@ -17,6 +17,7 @@ extension ListPage {
         var object = Object()
         var folder = ""
         var isDirectory = false
+        var isDeleted = false
         var saysWhereToGoOn = false
         while let event = try scanner.next() {
             switch event {
@@ -28,6 +29,7 @@ extension ListPage {
                     object = Object()
                     folder = ""
                     isDirectory = false
+                    isDeleted = false
                 }
             case .text(let part): text += part
             case .end:
@@ -40,7 +42,8 @@ extension ListPage {
                 case "Blobs/Blob/Properties/Last-Modified": object.modified = HTTPTime.parse(http: text)
                 // Accounts with a hierarchical namespace tell directories too.
                 case "Blobs/Blob/Properties/ResourceType": isDirectory = text == "directory"
-                case "Blobs/Blob": if !isDirectory { objects.append(object) }
+                case "Blobs/Blob/Metadata/\(AzureStore.deletionMark)": isDeleted = true
+                case "Blobs/Blob": if !isDirectory, !isDeleted { objects.append(object) }
                 case "Blobs/BlobPrefix/Name": folder = text
                 case "Blobs/BlobPrefix": folders.append(folder)
                 default: break

@@ -1,9 +1,10 @@
 public import RepoBase
+public import Storage
 
 /// Where a repository is in Azure Blob Storage: `azblob://container/prefix`, with the account from the environment, or
 /// `azblob:https://account.blob.core.windows.net/container/prefix`.
 ///
-/// Options: `account=NAME`, `endpoint=URL`, `ca-file=PATH`, `storage-class=NAME` (an access tier, for packs). An endpoint whose host is an address has
+/// Options: `account=NAME`, `endpoint=URL`, `ca-file=PATH`, `storage-class=NAME` (an access tier, for packs), `lock=MODE:SPAN`. An endpoint whose host is an address has
 /// the account as the first part of its path, as emulators want it. There are no secrets in it.
 public struct AzureLocation: Hashable, Sendable, CustomStringConvertible {
     public let container: String
@@ -17,11 +18,13 @@ public struct AzureLocation: Hashable, Sendable, CustomStringConvertible {
     public let certificates: String?
     /// For packs; nil: the account's own.
     public let storageClass: String?
+    /// For what is put.
+    public let lock: ObjectLock?
 
     static let kind = LocationText.Kind(
         scheme: "azblob", name: "Azure Blob Storage", bucket: "container",
         secretsAdvice: "Set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN instead.",
-        options: ["account", "endpoint", "ca-file", "storage-class"])
+        options: ["account", "endpoint", "ca-file", "storage-class", "lock"])
 
     /// For messages: without options.
     public var description: String {
@@ -52,6 +55,7 @@ public struct AzureLocation: Hashable, Sendable, CustomStringConvertible {
         prefix = try LocationText.prefix(parts, Self.kind)
         certificates = location.options["ca-file"]
         storageClass = location.options["storage-class"]
+        lock = try location.lock()
         guard storageClass?.lowercased() != "archive" else {
             throw location.wrong("the access tier 'Archive', from which nothing can be read at once", "Use Hot, Cool or Cold.")
         }

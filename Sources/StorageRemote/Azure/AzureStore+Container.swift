@@ -2,13 +2,23 @@ import RepoBase
 public import Storage
 
 extension AzureStore: DescribedStore {
-    /// One request: the container's immutability. What else would harm is told by Azure's management interface only.
+    /// One request: the container's immutability. What else would harm is told by Azure's management interface only. Where locks are to be set, they are tried,
+    /// which takes ten seconds.
     public func setUp() throws -> [StoreFinding] {
-        [
-            try immutability(),
+        var findings = [try immutability()]
+        if let lock {
+            findings.append(try provenLock(lock))
+            if lock.mode == .governance {
+                findings.append(
+                    StoreFinding(
+                        "lock governance", .warning,
+                        "whoever may lock an object at Microsoft may also lift such a lock, this host included; lock=compliance keeps it from everybody"))
+            }
+        }
+        findings.append(
             StoreFinding(
-                "lifecycle rules", .unknown, "the Blob service does not tell them; see 'az storage account management-policy show'"),
-        ]
+                "lifecycle rules", .unknown, "the Blob service does not tell them; see 'az storage account management-policy show'"))
+        return findings
     }
 
     private func immutability() throws -> StoreFinding {

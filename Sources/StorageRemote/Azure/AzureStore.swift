@@ -11,6 +11,7 @@ public final class AzureStore: RemoteStore {
     let prefix: String
     let options: RemoteOptions
     let clock: StoreClock
+    public let lock: ObjectLock?
     private let storageClass: String?
 
     /// Sends nothing yet. Throws `.usage` for settings that contradict each other.
@@ -31,6 +32,7 @@ public final class AzureStore: RemoteStore {
         self.location = location.description
         prefix = location.prefix
         storageClass = location.storageClass
+        lock = location.lock
         self.options = options
         self.clock = clock
     }
@@ -46,9 +48,20 @@ public final class AzureStore: RemoteStore {
     public var requestCount: Int { connection.requestCount }
 
     public func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
+        do {
+            try putOnce(key, bytes, mode)
+        } catch let error as RepoError where error.code == .conflict && lock != nil {
+            // The name of an object that is being deleted, or whose deletion broke off, is free.
+            guard try removeMark(key) else { throw error }
+            try putOnce(key, bytes, mode)
+        }
+    }
+
+    private func putOnce(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws {
         if bytes.count > options.largestSinglePut { return try putInBlocks(key, bytes, mode) }
         var request = RemoteRequest(.put, path(key), "store \(key)")
-        request.headers = tier(of: key) + [HTTPHeader("x-ms-blob-type", "BlockBlob"), HTTPHeader("Content-Type", "application/octet-stream")]
+        request.headers =
+            tier(of: key) + lockHeaders(of: key) + [HTTPHeader("x-ms-blob-type", "BlockBlob"), HTTPHeader("Content-Type", "application/octet-stream")]
         request.body = bytes
         try send(request, key, mode)
     }
@@ -63,10 +76,10 @@ public final class AzureStore: RemoteStore {
         var request = request
         let checksum = Digests.base64(Digests.md5(request.body))
         request.headers.append(HTTPHeader("Content-MD5", checksum))
-        request.accepted = [201]
+        request.accepted = [201, 409]
         if mode == .create {
             request.headers.append(HTTPHeader("If-None-Match", "*"))
-            request.accepted += [409, 412]
+            request.accepted += [412]
             // Without a body nothing tells that a request went out twice.
             request.needsFreshConnection = request.body.isEmpty
         }
@@ -76,6 +89,8 @@ public final class AzureStore: RemoteStore {
         case (409, "BlobAlreadyExists"), (412, "ConditionNotMet"), (412, "TargetConditionNotMet"), (412, ""):
             guard !response.wasResent else { throw uncertain(request) }
             throw StoreError.conflict(key, in: location)
+        case (409, let code) where code.contains("Immutab") && !connection.dialect.words.locked.contains(code):
+            throw RepoError(.refused, connection.error(request, response).message, advice: "Run 'repo storage probe'; see docs/stores.md, \"Object lock\".")
         default: throw connection.error(request, response)
         }
     }
@@ -100,7 +115,7 @@ public final class AzureStore: RemoteStore {
         try document.withUnsafeBytes { document in
             var request = RemoteRequest(.put, path(key), "store \(key)")
             request.query = [("comp", "blocklist")]
-            request.headers = tier(of: key) + [
+            request.headers = tier(of: key) + lockHeaders(of: key) + [
                 HTTPHeader("x-ms-blob-content-type", "application/octet-stream"), HTTPHeader("Content-Type", "application/xml"),
             ]
             request.body = document
@@ -136,7 +151,7 @@ public final class AzureStore: RemoteStore {
 
     func page(_ prefix: String, delimiter: String?, continuation: String?) throws(RepoError) -> ListPage {
         var request = RemoteRequest(.get, "", "list '\(prefix)'")
-        request.query = [("restype", "container"), ("comp", "list"), ("maxresults", "\(options.pageKeys)")]
+        request.query = [("restype", "container"), ("comp", "list"), ("include", "metadata"), ("maxresults", "\(options.pageKeys)")]
         if !(self.prefix + prefix).isEmpty { request.query.append(("prefix", self.prefix + prefix)) }
         if let delimiter { request.query.append(("delimiter", delimiter)) }
         if let continuation { request.query.append(("marker", continuation)) }

@@ -56,10 +56,13 @@ struct GoogleFileCredentials: CredentialSource {
     let variable: StoreEnvironment
     let client: HTTPClient
     let now: @Sendable () -> Int64
+    /// Whether objects are to be locked, which a token has to be allowed besides ("Objects: patch" of the JSON reference, "Authorization").
+    let locks: Bool
 
     var name: String { "GOOGLE_APPLICATION_CREDENTIALS" }
 
-    static let scope = "https://www.googleapis.com/auth/devstorage.read_write"
+    /// What the tokens of a service account may be used for.
+    static func scope(locks: Bool) -> String { "https://www.googleapis.com/auth/devstorage." + (locks ? "full_control" : "read_write") }
     private static let service = "https://oauth2.googleapis.com/token"
 
     func load() throws(RepoError) -> GoogleCredentials? {
@@ -80,7 +83,7 @@ struct GoogleFileCredentials: CredentialSource {
             guard let email = fields["client_email"], let key = fields["private_key"] else { throw Self.incomplete(path) }
             let service = fields["token_uri"] ?? Self.service
             let assertion = try SignedToken.make(
-                claims: [("iss", .text(email)), ("scope", .text(Self.scope)), ("aud", .text(service)), ("exp", .number(now() + 3600)), ("iat", .number(now()))],
+                claims: [("iss", .text(email)), ("scope", .text(Self.scope(locks: locks))), ("aud", .text(service)), ("exp", .number(now() + 3600)), ("iat", .number(now()))],
                 key: key, keyID: fields["private_key_id"], from: path)
             return .token(
                 try tokens.token(

@@ -1,9 +1,10 @@
 public import RepoBase
+public import Storage
 
 /// Where a repository is in Google Cloud Storage: `gs://bucket/prefix`, or `gs:https://host/bucket/prefix` for another endpoint.
 ///
-/// Options: `endpoint=URL`, `ca-file=PATH`, `storage-class=NAME` (for packs), `billing-project=NAME` (for buckets whose requester pays). There are no
-/// secrets in it.
+/// Options: `endpoint=URL`, `ca-file=PATH`, `storage-class=NAME` (for packs), `billing-project=NAME` (for buckets whose requester pays),
+/// `lock=MODE:SPAN`. There are no secrets in it.
 public struct GoogleLocation: Hashable, Sendable, CustomStringConvertible {
     public let bucket: String
     /// In the bucket; empty, or with a slash at its end.
@@ -14,10 +15,12 @@ public struct GoogleLocation: Hashable, Sendable, CustomStringConvertible {
     /// For packs; nil: the bucket's own.
     public let storageClass: String?
     public let billingProject: String?
+    /// For what is put.
+    public let lock: ObjectLock?
 
     static let kind = LocationText.Kind(
         scheme: "gs", name: "Google Cloud Storage", bucket: "bucket", secretsAdvice: "Set GOOGLE_APPLICATION_CREDENTIALS instead.",
-        options: ["endpoint", "ca-file", "storage-class", "billing-project"])
+        options: ["endpoint", "ca-file", "storage-class", "billing-project", "lock"])
 
     /// For messages: without options.
     public var description: String {
@@ -39,5 +42,6 @@ public struct GoogleLocation: Hashable, Sendable, CustomStringConvertible {
         certificates = location.options["ca-file"]
         storageClass = location.options["storage-class"]
         billingProject = location.options["billing-project"]
+        lock = try location.lock()
     }
 }

@@ -2,9 +2,13 @@ import RepoBase
 public import Storage
 
 extension GoogleStore: DescribedStore {
-    /// Two requests: versions, lifecycle rules. Retention policies and soft deletion are told by the JSON interface only.
+    /// Three requests: versions, object retention, lifecycle rules. Retention policies and soft deletion are told by the JSON interface only. Where locks are to be
+    /// set, they are tried, which takes ten seconds.
     public func setUp() throws -> [StoreFinding] {
-        [try versions(), StoreFinding("retention policy", .unknown, "see 'gcloud storage buckets describe'")] + (try lifecycle())
+        var findings = [try versions(), try connection.objectLock()]
+        if let lock { findings.append(try provenLock(lock)) }
+        findings.append(StoreFinding("retention policy", .unknown, "see 'gcloud storage buckets describe'"))
+        return findings + (try lifecycle())
     }
 
     private func versions() throws -> StoreFinding {

@@ -11,6 +11,7 @@ public final class GoogleStore: RemoteStore {
     let prefix: String
     let options: RemoteOptions
     let clock: StoreClock
+    public let lock: ObjectLock?
     private let storageClass: String?
 
     /// Sends nothing yet.
@@ -22,7 +23,7 @@ public final class GoogleStore: RemoteStore {
         let cache = CredentialCache<GoogleCredentials>(
             [
                 GoogleKeyCredentials(variable: variable), GoogleTokenCredentials(variable: variable),
-                GoogleFileCredentials(variable: variable, client: HTTPClient(), now: clock.now),
+                GoogleFileCredentials(variable: variable, client: HTTPClient(), now: clock.now, locks: location.lock != nil),
                 GoogleMachineCredentials(variable: variable, client: machine, now: clock.now),
             ], for: "Google Cloud Storage",
             advice: "Set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account's key, or GS_ACCESS_KEY_ID and GS_SECRET_ACCESS_KEY.",
@@ -33,6 +34,7 @@ public final class GoogleStore: RemoteStore {
         self.location = location.description
         prefix = location.prefix
         storageClass = location.storageClass
+        lock = location.lock
         self.options = options
         self.clock = clock
     }
@@ -70,7 +72,7 @@ public final class GoogleStore: RemoteStore {
         var headers = [HTTPHeader("Content-Type", "application/octet-stream"), HTTPHeader("x-goog-hash", "crc32c=\(checksum)")]
         if mode == .create { headers.append(HTTPHeader("x-goog-if-generation-match", "0")) }
         if let storageClass, key.description.hasPrefix("packs/") { headers.append(HTTPHeader("x-goog-storage-class", storageClass)) }
-        return headers
+        return headers + lockHeaders(of: key)
     }
 
     /// The CRC-32C that the server has computed, of `crc32c=…,md5=…`; nil where it tells none, or where each stands in a header of its own and the

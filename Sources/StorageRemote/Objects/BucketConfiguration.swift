@@ -1,4 +1,5 @@
 import RepoBase
+import Storage
 
 /// What a bucket says of a part of its configuration, in the XML of S3 and of Cloud Storage.
 enum BucketConfiguration {
@@ -20,6 +21,21 @@ extension RemoteConnection {
             return .document(try XMLElement(parsing: response.body))
         } catch {
             return .unknown("the answer does not parse: \(error.why)")
+        }
+    }
+
+    /// Whether objects of the bucket can be locked.
+    func objectLock() throws(RepoError) -> StoreFinding {
+        let subject = "object lock"
+        switch try configuration("object-lock") {
+        case .unknown(let why): return StoreFinding(subject, .unknown, "these credentials may not see it (\(why))")
+        case .document(let document) where document["ObjectLockEnabled"]?.text == "Enabled":
+            guard let rule = document["Rule"]?["DefaultRetention"], let mode = rule["Mode"]?.text else {
+                return StoreFinding(subject, .noted, "possible, without a default")
+            }
+            let span = rule["Days"].map { "\($0.text) days" } ?? rule["Years"].map { "\($0.text) years" } ?? "some time"
+            return StoreFinding(subject, .noted, "every object is locked for \(span) (\(mode.lowercased()))")
+        case .document, .nothing: return StoreFinding(subject, .noted, "off")
         }
     }
 }

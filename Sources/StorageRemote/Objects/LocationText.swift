@@ -76,6 +76,12 @@ struct LocationText {
         return try Self.checkedEndpoint(option, kind)
     }
 
+    /// What is put is locked so.
+    func lock() throws(RepoError) -> ObjectLock? {
+        guard let text = options["lock"] else { return nil }
+        return try ObjectLock(parsing: text)
+    }
+
     /// What lies behind the bucket, with a slash at its end, or nothing.
     static func prefix(_ parts: ArraySlice<Substring>, _ kind: Kind) throws(RepoError) -> String {
         let folder = parts.joined(separator: "/")

@@ -18,6 +18,12 @@ protocol RemoteStore: Store {
     /// Whether an object whose headers these are can be read.
     func availability(_ response: HTTPResponse) -> Availability
 
+    /// Whether the provider makes no mark of its own for an object that was deleted while it was locked, and `isDeleted` tells of ours.
+    var hasDeletionMarks: Bool { get }
+
+    /// Whether these are the headers of a mark that is put before an object to delete it, and goes in a moment.
+    func isDeleted(_ response: HTTPResponse) -> Bool
+
     /// One page of the objects whose keys begin with a prefix; with a delimiter, names that go on behind it are told as folders.
     func page(_ prefix: String, delimiter: String?, continuation: String?) throws(RepoError) -> ListPage
 }
@@ -49,6 +55,10 @@ extension RemoteStore {
     func versionQuery(_ key: StoreKey) throws(RepoError) -> [(String, String)] { [] }
 
     func availability(_ response: HTTPResponse) -> Availability { .ready }
+
+    var hasDeletionMarks: Bool { false }
+
+    func isDeleted(_ response: HTTPResponse) -> Bool { false }
 
     /// Servers that compute checksums tell theirs.
     func requireChecksum(_ told: String?, _ checksum: String, _ key: StoreKey) throws(RepoError) {
@@ -100,7 +110,12 @@ extension RemoteStore {
             let response = try connection.send(request, to: .buffer(rest))
             switch response.status {
             case 404: throw absence(key, response, request)
-            case 416: return filled
+            case 416:
+                // Of an empty object any range is wrong; a mark of a deletion is empty, and may have gone since.
+                guard hasDeletionMarks, offset == 0, filled == 0 else { return filled }
+                guard let present = try stat(key) else { throw StoreError.notFound(key, in: location) }
+                if present.size == 0 { return 0 }
+                continue
             // Replaced since the first part was read: from the beginning, lest two versions are mixed.
             case 412:
                 filled = 0
@@ -156,6 +171,7 @@ extension RemoteStore {
                 throw RepoError.damaged("\(key)", "it has \(response["content-length"] ?? "more") bytes, more than \(limit)")
             }
             if response.status == 404 { throw absence(key, response, request) }
+            if isDeleted(response) { throw StoreError.notFound(key, in: location) }
             guard triesLeft > 0, let (told, found) = connection.dialect.checksums(response), told != found else { return response.body }
             triesLeft -= 1
         }
@@ -178,6 +194,7 @@ extension RemoteStore {
             if ErrorAnswer(answer).code == connection.dialect.words.absentBucket { throw connection.error(request, answer) }
             return nil
         }
+        if isDeleted(response) { return nil }
         guard let size = response["content-length"].flatMap({ UInt64($0) }),
             let modified = response["last-modified"].flatMap({ HTTPTime.parse(http: $0) })
         else {
@@ -194,7 +211,8 @@ extension RemoteStore {
 
     public func delete(_ key: StoreKey) throws { try deleteOne(key) }
 
-    private func deleteOne(_ key: StoreKey) throws(RepoError) {
+    /// What is there now, without naming a version.
+    func deleteOne(_ key: StoreKey) throws(RepoError) {
         var request = RemoteRequest(.delete, path(key), "delete \(key)")
         request.accepted += [202, 404]
         let response = try connection.send(request, to: .memory(atMost: 64 << 10))

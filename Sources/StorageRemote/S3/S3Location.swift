@@ -56,7 +56,7 @@ public struct S3Location: Hashable, Sendable, CustomStringConvertible {
         profile = location.options["profile"]
         certificates = location.options["ca-file"]
         storageClass = location.options["storage-class"]
-        lock = try location.options["lock"].map { text throws(RepoError) in try ObjectLock(parsing: text) }
+        lock = try location.lock()
         if let text = location.options["as-of"] {
             guard let time = HTTPTime.parse(iso: text) else {
                 throw location.wrong("the time '\(text)'", "Write it in UTC, as 2026-11-20T03:00:00Z.")

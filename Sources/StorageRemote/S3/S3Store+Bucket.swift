@@ -13,7 +13,7 @@ extension S3Store: DescribedStore {
 
     /// Three requests: versions, object lock, lifecycle rules. Where locks are to be set, they are tried, which takes ten seconds.
     public func setUp() throws -> [StoreFinding] {
-        var findings = [try versions(), try objectLock()]
+        var findings = [try versions(), try connection.objectLock()]
         if let lock { findings.append(try provenLock(lock)) }
         return findings + (try lifecycle())
     }
@@ -26,20 +26,6 @@ extension S3Store: DescribedStore {
             return StoreFinding(
                 subject, .noted, "kept: what is deleted goes on costing until a lifecycle rule lets old versions expire")
         case .document, .nothing: return StoreFinding(subject, .noted, "not kept: what is deleted or overwritten there is gone")
-        }
-    }
-
-    private func objectLock() throws -> StoreFinding {
-        let subject = "object lock"
-        switch try connection.configuration("object-lock") {
-        case .unknown(let why): return StoreFinding(subject, .unknown, "these credentials may not see it (\(why))")
-        case .document(let document) where document["ObjectLockEnabled"]?.text == "Enabled":
-            guard let rule = document["Rule"]?["DefaultRetention"], let mode = rule["Mode"]?.text else {
-                return StoreFinding(subject, .noted, "possible, without a default")
-            }
-            let span = rule["Days"].map { "\($0.text) days" } ?? rule["Years"].map { "\($0.text) years" } ?? "some time"
-            return StoreFinding(subject, .noted, "every object is locked for \(span) (\(mode.lowercased()))")
-        case .document, .nothing: return StoreFinding(subject, .noted, "off")
         }
     }
 

@@ -3,8 +3,10 @@ public import Storage
 
 // Object lock (Amazon S3 user guide, "Locking objects with Object Lock"): a version that is locked can be deleted by nobody. Deleting an object without
 // naming a version only puts a delete marker before it.
-extension S3Store {
+extension S3Store: LockingRemoteStore {
     public var lock: ObjectLock? { settings.lock }
+
+    public var readsPast: Bool { true }
 
     func lockHeaders(_ mode: ObjectLock.Mode, until: Int64) -> [HTTPHeader] {
         [
@@ -32,28 +34,9 @@ extension S3Store {
 
     public func extendLock(_ key: StoreKey, until: Int64) throws {
         guard let lock = settings.lock else { return }
-        var document = "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Mode>\(lock.mode.rawValue.uppercased())</Mode>"
-        document += "<RetainUntilDate>\(HTTPTime.iso(until))</RetainUntilDate></Retention>"
-        let bytes = Array(document.utf8)
-        try bytes.withUnsafeBytes { bytes in
-            var request = RemoteRequest(.put, path(key), "lock \(key)")
-            request.query = [("retention", "")]
-            request.headers = [HTTPHeader("Content-Type", "application/xml"), HTTPHeader("Content-MD5", Digests.base64(Digests.md5(bytes)))]
-            request.body = bytes
-            request.accepted += [404]
-            do throws(RepoError) {
-                let response = try connection.send(request, to: .memory(atMost: 64 << 10))
-                guard response.status == 404, ErrorAnswer(response).code == connection.dialect.words.absentBucket else { return }
-                throw connection.error(request, response)
-            } catch {
-                guard error.code == .failed else { throw error }
-                // A lock that lasts longer is not shortened.
-                if let present = try lockedUntil(key), present >= until { return }
-                throw RepoError(
-                    .refused, error.message,
-                    advice: "The credentials need s3:PutObjectRetention, the bucket object lock; a lock of another mode cannot be changed.")
-            }
-        }
+        try putRetention(
+            key, lock, until: until, namespace: " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"",
+            advice: "The credentials need s3:PutObjectRetention, the bucket object lock; a lock of another mode cannot be changed.")
     }
 
     /// One request for each to learn its versions, several at once, and one for every thousand to delete them. A store that locks nothing deletes as ever: what
@@ -86,45 +69,11 @@ extension S3Store {
             connection.send(S3VersionPage.request(prefix, delimiter, place, options), to: .memory(atMost: 16 << 20)).body)
     }
 
-    // MARK: - Probe
+    func versionNames(of key: StoreKey) throws(RepoError) -> [String] { try versions(of: key).map(\.id) }
 
-    /// Locks an object of its own for a few seconds in the mode that is asked for, tries to delete and to overwrite it, extends the lock, and deletes it when that has
-    /// run out.
-    func provenLock(_ lock: ObjectLock) throws -> StoreFinding {
-        let subject = "lock \(lock)"
-        func unsafe(_ what: String) -> StoreFinding { StoreFinding(subject, .unsafe, what) }
-        let key = StoreKey("probe/" + String(UInt64.random(in: 1 << 60 ... .max), radix: 16) + "/locked")
-        let first = clock.now() + 6
-        do {
-            try putProbe(key, lock.mode, until: first)
-        } catch let error as RepoError where [.failed, .refused].contains(error.code) {
-            return unsafe("an object that is locked cannot be stored; make the bucket with object lock. \(error.message)")
-        }
-        guard let version = try versions(of: key).first else { return unsafe("an object that was stored has no version") }
-        if try canDelete(version) { return unsafe("a locked version can be deleted all the same") }
-        try put(key, Array("another".utf8), .replace)
-        guard try versions(of: key).contains(where: { $0.id == version.id }) else { return unsafe("overwriting a locked object destroys it") }
-        try deleteAtOnce(versions(of: key).filter { $0.id != version.id }.map { ($0.key, $0.id) })
-        let second = first + 3
-        do {
-            try extendLock(key, until: second)
-        } catch let error as RepoError where [.failed, .refused].contains(error.code) {
-            return unsafe("a lock cannot be extended: \(error.message)")
-        }
-        guard try lockedUntil(key) == second else { return unsafe("a lock that was extended ends at another time than was asked for") }
-        while clock.now() <= first { clock.sleep(.milliseconds(500)) }
-        if clock.now() < second, try canDelete(version), clock.now() < second { return unsafe("an extended lock ends as if it had not been extended") }
-        while clock.now() <= second + 1 { clock.sleep(.milliseconds(500)) }
-        do {
-            try purge([key])
-        } catch let error as RepoError where error.code == .refused {
-            return StoreFinding(subject, .warning, "locked versions stay, but one whose lock has ended cannot be deleted: \(error.message)")
-        }
-        return StoreFinding(subject, .proven, "a locked version can be neither deleted nor overwritten, its lock can be extended, and then ends")
-    }
+    func deleteVersions(_ names: [String], of key: StoreKey) throws { try deleteAtOnce(names.map { (path(key), $0) }) }
 
-    private func putProbe(_ key: StoreKey, _ mode: ObjectLock.Mode, until: Int64) throws {
-        let bytes = Array("locked".utf8)
+    func putLocked(_ key: StoreKey, _ bytes: [UInt8], _ mode: ObjectLock.Mode, until: Int64) throws {
         try bytes.withUnsafeBytes { bytes in
             var request = RemoteRequest(.put, path(key), "store a locked object")
             request.headers = headers(of: key, nil) + [HTTPHeader("x-amz-checksum-crc32c", Digests.crc32c(bytes))] + lockHeaders(mode, until: until)
@@ -133,12 +82,7 @@ extension S3Store {
         }
     }
 
-    private func canDelete(_ version: S3VersionPage.Version) throws -> Bool {
-        do {
-            try deleteAtOnce([(version.key, version.id)])
-        } catch let error as RepoError where error.code == .refused {
-            return false
-        }
-        return true
-    }
+    var lockAdvice: String { "make the bucket with object lock" }
+
+    var versionAdvice: String { "the bucket has to keep versions" }
 }

@@ -112,8 +112,7 @@ public final class S3Store: RemoteStore {
     func headers(of key: StoreKey, _ storageClass: String?) -> [HTTPHeader] {
         var headers = [HTTPHeader("Content-Type", "application/octet-stream")]
         if let storageClass { headers.append(HTTPHeader("x-amz-storage-class", storageClass)) }
-        if let lock = settings.lock, ObjectLock.covers(key) { headers += lockHeaders(lock.mode, until: clock.now() + lock.seconds) }
-        return headers
+        return headers + lockHeaders(of: key)
     }
 
     func page(_ prefix: String, delimiter: String?, continuation: String?) throws(RepoError) -> ListPage {

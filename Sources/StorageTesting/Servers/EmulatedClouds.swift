@@ -14,6 +14,8 @@ public final class EmulatedCloud: Sendable {
 
     /// The bucket or container that exists.
     public static let bucket = "repo"
+    /// One that keeps versions and locks them where it is asked to.
+    public static let lockingBucket = "worm"
     public static let account = "testaccount"
     public static let accountKey = "dGhpcyBpcyBhIGtleSBvZiB0aGUgdGVzdHMsIGFuZCBvZiBub2JvZHkgZWxzZQ=="
     public static let accessKey = "GOOG1TESTS"
@@ -97,17 +99,21 @@ public final class EmulatedCloud: Sendable {
         String(decoding: ((try? ServerProcess.read(folder + "/" + name)) ?? []), as: UTF8.self)
     }
 
-    public func location(_ prefix: String, port: Int? = nil, bucket: String = bucket) -> String {
+    /// - Parameter options: behind the question mark.
+    public func location(_ prefix: String, port: Int? = nil, bucket: String = bucket, options: String = "") -> String {
         let origin = "http://127.0.0.1:\(port ?? self.port)"
-        return provider == .azure ? "azblob:\(origin)/\(Self.account)/\(bucket)/\(prefix)" : "gs:\(origin)/\(bucket)/\(prefix)"
+        let place = provider == .azure ? "azblob:\(origin)/\(Self.account)/\(bucket)/\(prefix)" : "gs:\(origin)/\(bucket)/\(prefix)"
+        return place + (options.isEmpty ? "" : "?" + options)
     }
 
-    /// - Parameter port: of a proxy before it.
+    /// - Parameters:
+    ///   - port: of a proxy before it.
+    ///   - location: options of the location.
     public func store(
-        _ prefix: String = SeaweedServer.uniquePrefix(), port: Int? = nil, bucket: String = bucket, options: RemoteOptions = .init(),
-        environment: [String: String]? = nil
+        _ prefix: String = SeaweedServer.uniquePrefix(), port: Int? = nil, bucket: String = bucket, location: String = "",
+        options: RemoteOptions = .init(), environment: [String: String]? = nil
     ) throws -> any Store {
-        let text = location(prefix, port: port, bucket: bucket)
+        let text = self.location(prefix, port: port, bucket: bucket, options: location)
         let colon = text.firstIndex(of: ":")!
         let environment = environment ?? self.environment
         guard let location = try RemoteLocation(scheme: text[..<colon], String(text[text.index(after: colon)...])) else {

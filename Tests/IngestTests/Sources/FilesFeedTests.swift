@@ -8,8 +8,27 @@ import Testing
 @testable import Ingest
 
 /// The walk runs ahead of what reads files: neither may be stuck when the other ends, and nothing is taken otherwise than in turn.
-@Suite("Files are read behind the walk", .timeLimit(.minutes(2)))
+@Suite("Files are read behind the walk")
 struct FilesFeedTests {
+    /// Ends the run where one of these hangs. A time limit of the test library's would count the wait for a thread, too, which in a whole run is minutes.
+    private final class Watchdog: Sendable {
+        private let isDone = Monitor(false)
+
+        init(_ name: StaticString = #function) {
+            _ = Unmanaged.passRetained(
+                WorkerThread { [isDone] in
+                    for _ in 0..<1200 {
+                        // Real time: it is about real threads.
+                        usleep(100_000)
+                        if isDone.withLock({ $0 }) { return }
+                    }
+                    fatalError("\(name) hangs")
+                })
+        }
+
+        func end() { isDone.withLock { $0 = true } }
+    }
+
     private func content(_ seed: Int, _ count: Int) -> [UInt8] {
         var state = UInt64(truncatingIfNeeded: seed) &* 0x9E37_79B9_7F4A_7C15 | 1
         return (0..<count).map { _ in
@@ -20,6 +39,8 @@ struct FilesFeedTests {
 
     @Test("A store that fails ends the snapshot while the walk is far ahead")
     func storeFails() throws {
+        let watchdog = Watchdog()
+        defer { watchdog.end() }
         let fixture = try RestoreFixture()
         for number in 0..<1500 { fixture.source.write(Array("file-\(number)".utf8), content(number, 20_000)) }
         let full = RepoError(.storeFull, "there is no room", advice: "")
@@ -38,6 +59,8 @@ struct FilesFeedTests {
 
     @Test("A snapshot that is cancelled from outside ends, however far the walk is")
     func cancelled() throws {
+        let watchdog = Watchdog()
+        defer { watchdog.end() }
         let fixture = try RestoreFixture()
         for number in 0..<600 { fixture.source.write(Array("file-\(number)".utf8), content(number, 3000)) }
         let description = SourceDescription(name: "files", host: "host", user: "user")
@@ -50,6 +73,8 @@ struct FilesFeedTests {
 
     @Test("Names of one file share its content, and it is read once, whether it has changed or not")
     func links() throws {
+        let watchdog = Watchdog()
+        defer { watchdog.end() }
         let fixture = try RestoreFixture()
         let bytes = content(1, 30_000)
         fixture.source.write(Array("a".utf8), bytes)

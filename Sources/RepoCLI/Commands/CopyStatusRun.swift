@@ -33,7 +33,7 @@ struct CopyStatusRun {
             }
         }
         try show(status, context)
-        return status.count.isKept ? status.failure ?? ExitStatus.done : status.failure ?? RepoError.Code.failed.exitStatus
+        return status.failure ?? (status.count.isKept ? ExitStatus.done : RepoError.Code.failed.exitStatus)
     }
 
     private func show(_ status: CopyStatus, _ context: CommandContext) throws {

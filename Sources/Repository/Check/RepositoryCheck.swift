@@ -89,7 +89,8 @@ public struct RepositoryCheck {
             report.halfVerifiedPacks = UInt64(findings.halfVerified.count)
             report.verifiedPacks = UInt64(whole.count)
             report.coverage = try VerificationLedger(repository).record(
-                verified: whole.map { numbering.packs[Int($0)].id }, subset: data,
+                verified: whole.map { numbering.packs[Int($0)].id },
+                failed: Set(packs).subtracting(whole).map { numbering.packs[Int($0)].id }, subset: data,
                 present: presence.indexed(numbering), at: options.time)
             if options.endorsesPacks, objects.errors.isEmpty, !repository.store.isReadOnly {
                 report.endorsedPacks = try PackEndorsement(repository).endorse(

@@ -76,10 +76,14 @@ struct VerificationLedger {
     }
 
     /// Notes what a run has verified and which packs there are now. Others are forgotten.
-    /// - Parameter time: seconds since 1970.
+    /// - Parameters:
+    ///   - failed: were read and are not whole: whatever an earlier run found, they are not verified any more.
+    ///   - time: seconds since 1970.
     /// - Returns: what of the packs was verified so far.
     @discardableResult
-    func record(verified: [ObjectID], subset: DataSubset, present: [PackPresence.Indexed], at time: Int64) throws -> VerificationCoverage {
+    func record(
+        verified: [ObjectID], failed: [ObjectID] = [], subset: DataSubset, present: [PackPresence.Indexed], at time: Int64
+    ) throws -> VerificationCoverage {
         var state = load()
         if case .percentage(let share) = subset { state = begun(state, share: share) }
         state.run += 1
@@ -96,6 +100,7 @@ struct VerificationLedger {
             runs[id] = state.run + 1
             times[id] = time
         }
+        for id in failed { times[id] = nil }
         (state.runs, state.times) = (runs, times)
         state.run += 1
         try store(state)

@@ -74,6 +74,8 @@ import Testing
             #expect(coverage.since == 500)
             coverage = try ledger.record(verified: [packs[1].id, packs[2].id], subset: .size(200), present: packs, at: 700)
             #expect(coverage.isComplete && coverage.since == 500)
+            coverage = try ledger.record(verified: [], failed: [packs[1].id], subset: .size(100), present: packs, at: 750)
+            #expect(!coverage.isComplete, "what a later run finds damaged is not verified, whoever reads another part next")
             coverage = try ledger.record(verified: packs.prefix(3).map(\.id), subset: .all, present: packs + [pack(9)], at: 600)
             #expect(!coverage.isComplete && coverage.since == 600, "a clock that was set back is taken as it is")
             coverage = try ledger.record(verified: [], subset: .size(1), present: [packs[1]], at: 900)

@@ -55,6 +55,7 @@ struct StatusTests {
         #expect(gaps.count == 2)
         #expect(gaps[0].cause.contains("prune"))
         #expect(gaps[1].cause.contains("receive"))
+        #expect(gaps.map(\.isLoss) == [false, true])
     }
 
     @Test("a writer key sees names, and says that it does not see times")

@@ -68,6 +68,11 @@ struct CheckCommand: RepoSubcommand {
             if report.errors.contains(where: { $0.kind == .log && $0.problem.hasPrefix("it is missing") == false }) {
                 context.note("'repo repair wal' moves damaged files of the log aside, so that they can be pushed again.")
             }
+            for gap in report.logGaps {
+                context.warn(
+                    "cluster \(gap.system), timeline \(gap.timeline): \(gap.segments) missing from the log: \(gap.cause). Moments behind it need a newer base backup; "
+                        + "'repo wal status' shows what can be reached.")
+            }
             for line in Self.parity(of: report) { context.note(line) }
             if !report.unindexedPacks.isEmpty {
                 context.note("\(report.unindexedPacks.count) packs are not in the index: \(Self.origin(of: report))")
@@ -158,11 +163,19 @@ private struct CheckResult: Encodable {
     let blobs: UInt64
     let bytesRead: UInt64
     let errors: [Failure]
+    let logGaps: [LogGap]
     let unindexedPacks: [String]
     let verifiedPacks: UInt64
     let archivedPacks: UInt64?
     let archivedBytes: UInt64?
     let parity: Parity?
+
+    struct LogGap: Encodable {
+        let cluster: String
+        let timeline: UInt32
+        let segments: String
+        let cause: String
+    }
 
     /// Objects that parity makes whole, and those that are damaged beyond it.
     struct Parity: Encodable {
@@ -180,6 +193,7 @@ private struct CheckResult: Encodable {
                 object: damage.object, kind: damage.kind.rawValue, problem: damage.problem,
                 snapshots: damage.snapshots.map { "\($0)" }, paths: damage.paths.map { RawPath.describe($0) })
         }
+        logGaps = report.logGaps.map { LogGap(cluster: "\($0.system)", timeline: $0.timeline, segments: $0.segments, cause: $0.cause) }
         unindexedPacks = report.unindexedPacks.map { "\($0)" }
         verifiedPacks = report.verifiedPacks
         archivedPacks = report.archivedPacks > 0 ? report.archivedPacks : nil

@@ -54,11 +54,11 @@ struct CopyStatus {
         let origins = Set(there.map { CopyOrigin(of: $0, in: repository.keys.repositoryID) })
         place.snapshots = there.count
         // Newest here, and newest of those that are there, by host and source.
-        var newest: [String: (here: Int64, there: Int64?)] = [:]
+        var newest: [String: (here: FileTime, there: FileTime?)] = [:]
         for entry in entries {
             let isThere = origins.contains(CopyOrigin(of: entry, in: origin))
             if !isThere { place.lacking += 1 }
-            let (name, time) = ("\(entry.snapshot.host)\0\(entry.snapshot.source)", entry.snapshot.time.seconds)
+            let (name, time) = ("\(entry.snapshot.host)\0\(entry.snapshot.source)", entry.snapshot.time)
             var source = newest[name] ?? (time, nil)
             source.here = max(source.here, time)
             if isThere { source.there = max(source.there ?? time, time) }
@@ -73,7 +73,7 @@ struct CopyStatus {
             place.damaged = record.damaged
             if record.coverage.isComplete { place.verifiedSince = record.coverage.since.map { TimeDisplay.utc(seconds: $0) } }
         }
-        let late = newest.values.count { source in source.there.map { source.here - $0 > limits.lag } ?? true }
+        let late = newest.values.count { source in source.there.map { $0 < source.here && source.here.seconds - $0.seconds >= limits.lag } ?? true }
         place.problem = Self.problem(record, late: late, limits, now)
         place.counted = place.problem == nil
         places.append(place)

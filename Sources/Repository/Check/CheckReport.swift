@@ -22,11 +22,27 @@ public struct CheckReport: Sendable {
     /// Packs of writers that this full key now vouches for.
     public var endorsedPacks: UInt64 = 0
 
+    /// Segments of the log that are missing behind base backups and that no backup needs for itself. No damage: a server may have had its reasons.
+    public var logGaps: [LogGap] = []
+
     /// What of the data was verified so far, where this check has read some of it.
     public var coverage: VerificationCoverage?
 
     /// What parity can do about the errors; nil where there is none.
     public var parity: ParityReport?
+
+    /// Consecutive segments that are missing.
+    public struct LogGap: Hashable, Sendable {
+        public let system: UInt64
+        public let timeline: UInt32
+        /// One name, or "first to last".
+        public let segments: String
+        public let cause: String
+
+        public init(system: UInt64, timeline: UInt32, segments: String, cause: String) {
+            (self.system, self.timeline, self.segments, self.cause) = (system, timeline, segments, cause)
+        }
+    }
 
     public init() {}
 
@@ -36,6 +52,7 @@ public struct CheckReport: Sendable {
         blobs += other.blobs
         bytesRead += other.bytesRead
         errors += other.errors
+        logGaps += other.logGaps
     }
 
     public var isClean: Bool { errors.isEmpty }

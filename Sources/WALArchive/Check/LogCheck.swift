@@ -105,7 +105,14 @@ public struct LogCheck: Sendable {
             try look(at: listed[number], system, backups, readsData: chosen.contains(number), found)
         }
         var result = found.withLock { $0 }
-        result.errors += try missing(system, backups)
+        if let inventory = try inventory(system) {
+            result.errors += missing(system, backups, inventory)
+            // Their own log is told apart, as damage.
+            for gap in try losses(inventory, backups) where !result.errors.contains(where: { $0.object.hasSuffix("/\(gap.first)") }) {
+                let through = gap.segments == 1 ? "" : " to \(gap.last)"
+                report.logGaps.append(.init(system: system, timeline: gap.timeline, segments: "\(gap.first)\(through)", cause: gap.cause))
+            }
+        }
         report.errors += result.errors.sorted { $0.object < $1.object }
         report.bytesRead += result.bytesRead
     }
@@ -178,14 +185,26 @@ public struct LogCheck: Sendable {
         }.map(\.id)
     }
 
-    /// Segments that base backups need for themselves and that are not there.
-    private func missing(_ system: UInt64, _ backups: [BaseBackup]) throws -> [Damage] {
-        let inventory: WALInventory
+    /// Nil where every object that could tell the segment size is damaged, and named already.
+    private func inventory(_ system: UInt64) throws -> WALInventory? {
         do {
-            inventory = try archive.inventory(of: system)
+            return try archive.inventory(of: system)
         } catch let error as RepoError where error.code == .damaged {
-            return []  // Every object that could tell the segment size is named already.
+            return nil
         }
+    }
+
+    /// None where a history is damaged, which is named already: gaps cannot be told from timelines that ended then.
+    private func losses(_ inventory: WALInventory, _ backups: [BaseBackup]) throws -> [WALStatus.Gap] {
+        do {
+            return try archive.losses(inventory, backups)
+        } catch let error as RepoError where error.code == .damaged {
+            return []
+        }
+    }
+
+    /// Segments that base backups need for themselves and that are not there.
+    private func missing(_ system: UInt64, _ backups: [BaseBackup], _ inventory: WALInventory) -> [Damage] {
         var errors: [String: Damage] = [:]
         for backup in backups where !backup.facts.includesLog {
             let timeline = inventory[backup.facts.timeline]

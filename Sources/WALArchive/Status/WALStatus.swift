@@ -46,6 +46,8 @@ public struct WALStatus: Sendable {
         public let last: String
         public let segments: Int
         public var cause: String
+        /// Whether nothing that was meant to happen explains it: its segments were never archived, or were lost.
+        public var isLoss: Bool
         /// Whether a base backup needs them: for itself, or to go on from it.
         public var isHarmful: Bool
     }

@@ -16,7 +16,7 @@ struct CorruptionScenarioTests {
         let segments: [String]
 
         private init() throws {
-            archived = try ArchivedServer(settings: ["wal_level = replica"])
+            archived = try ArchivedServer(settings: ["wal_level = replica"], options: "--single")
             let server = archived.server
             try server.start()
             let place = server.folder + "/space"
@@ -30,6 +30,7 @@ struct CorruptionScenarioTests {
             }
             try server.stop()
             let repository = archived.folder.repository
+            // Each in an object of its own.
             segments = FileTree.files(repository + "/wal").filter { $0.split(separator: "/").last?.count == 24 }
                 .map { String($0.dropFirst(repository.count + 1)) }
         }
@@ -134,17 +135,38 @@ struct CorruptionScenarioTests {
         },
     ]
 
+    private func withCopy(of backup: Backup, _ body: (_ repository: String) throws -> Void) throws {
+        let copy = try PostgresServer.makeFolder()
+        defer { _ = try? PostgresServer.run(["/bin/rm", "-rf", copy], asServer: false) }
+        try PostgresServer.run(["/bin/cp", "-a", backup.archived.folder.repository, copy + "/repository"])
+        try body(copy + "/repository")
+    }
+
+    @Test("a segment that is missing behind a base backup is told, and is no damage")
+    func gapBehind() throws {
+        let backup = try Backup.shared.get()
+        try withCopy(of: backup) { repository in
+            let lost = backup.segments.sorted { $0 > $1 }[1]
+            try #require(unlink("\(repository)/\(lost)") == 0)
+            let outcome = try backup.archived.outcome("check", repository: repository)
+            #expect(outcome.status == 0, "\(outcome.output)")
+            let name = lost.split(separator: "/").last ?? ""
+            #expect(outcome.output.contains("timeline 1: \(name) missing from the log: never archived, or deleted"), "\(outcome.output)")
+        }
+    }
+
     @Test("every corruption is found and named", arguments: cases)
     func found(_ corruption: Case) throws {
         let backup = try Backup.shared.get()
-        let copy = try PostgresServer.makeFolder()
-        defer { _ = try? PostgresServer.run(["/bin/rm", "-rf", copy], asServer: false) }
-        let repository = copy + "/repository"
-        try PostgresServer.run(["/bin/cp", "-a", backup.archived.folder.repository, repository])
+        try withCopy(of: backup) { try found(corruption, backup, $0) }
+    }
+
+    private func found(_ corruption: Case, _ backup: Backup, _ repository: String) throws {
         // The segment that the base backup needs for itself comes first.
         let own = backup.segments.sorted { $0 > $1 }
         let needed = try #require(FileTree.files(repository + "/wal").first { $0.hasSuffix(".backup") }.map { String($0.split(separator: "/").last!.prefix(24)) })
         let segments = own.filter { $0.hasSuffix(needed) } + own.filter { !$0.hasSuffix(needed) }
+        try #require(segments[0].hasSuffix(needed))
         let path = try corruption.spoil(repository, backup.packs(repository), segments)
         let outcome = try backup.archived.outcome("check --read-data", repository: repository)
         #expect(outcome.status != 0, "\(corruption.name): \(outcome.output)")

@@ -45,6 +45,24 @@ struct S3FaultTests {
         #expect(throws: (any Error).self) { try store.put(key, [1, 2, 3], .create) }
     }
 
+    @Test("A listing that is altered on the way hides and invents nothing, where two answers have to agree")
+    func alteredListing() throws {
+        let server = try SeaweedServer.running()
+        let origin = try server.store(prefix)
+        let keys = (0..<30).map { StoreKey("snapshots/\($0)") }
+        for key in keys { try origin.put(key, [1], .create) }
+        for share in [3, 4] {
+            let proxy = try FaultProxy(to: server.port) { $0.method == "GET" && $0.ordinal % share == 0 ? .damageAnswer : nil }
+            defer { proxy.stop() }
+            let store = RetryingStore(try server.store(prefix, port: proxy.port, location: "listings=twice"), policy: Self.quick)
+            for _ in 0..<10 {
+                #expect(try Set(store.list("snapshots/").map(\.key)) == Set(keys))
+                #expect(try store.folders(in: "") == ["snapshots"])
+            }
+        }
+        #expect(throws: RepoError.self) { try server.store(prefix, location: "listings=never") }
+    }
+
     @Test("A put whose answer was lost counts as done only if the bytes there are its own")
     func lostAnswer() throws {
         let server = try SeaweedServer.running()

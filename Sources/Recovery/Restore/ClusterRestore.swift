@@ -97,7 +97,7 @@ public final class ClusterRestore: Sendable {
         for path in [target.data.path] + target.tablespaces.map(\.folder.path) { try Self.makeParents(of: path) }
         try restoreFiles(target, &result)
         try configure(target, result)
-        sync(target)
+        try sync(target)
         result.restoreSeconds = (clock.now - begun) / .seconds(1)
         return result
     }
@@ -232,13 +232,16 @@ public final class ClusterRestore: Sendable {
         try TextFile.write(target.data.path + "/recovery.signal", "", owner: owner)
     }
 
-    /// Everything is on the disk before anybody is told that it is there (syncfs(2)).
-    private func sync(_ target: ClusterTarget) {
+    /// Everything is on the disk before anybody is told that it is there (syncfs(2), which says since Linux 5.8 what could not be written).
+    private func sync(_ target: ClusterTarget) throws(RepoError) {
         for path in [target.data.path] + target.tablespaces.map(\.folder.path) {
             let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-            guard descriptor >= 0 else { continue }
-            _ = linux_syncfs(descriptor)
-            close(descriptor)
+            defer { if descriptor >= 0 { close(descriptor) } }
+            guard descriptor >= 0, linux_syncfs(descriptor) == 0 else {
+                throw RepoError(
+                    .failed, "cannot bring \(path) to the disk: \(String(cString: strerror(errno)))",
+                    advice: "Do not start what was restored. Look at the kernel's log, and restore once more, onto another disk if this one fails.")
+            }
         }
     }
 

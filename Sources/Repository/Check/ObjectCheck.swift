@@ -26,7 +26,7 @@ struct ObjectCheck {
                 throw RepoError.damaged("\(key)", "its content does not match its name")
             }
         }
-        checkFreshness(remembered, journal)
+        try checkFreshness(remembered, journal)
         try checkReports()
         try checkRecords("gc/", .collection, .collection) { (key, _, fields) throws(RepoError) in
             // Packs and writers have ids of different lengths, so the one's list cannot pass for the other's.
@@ -160,22 +160,15 @@ struct ObjectCheck {
     }
 
     private mutating func checkSnapshots() throws {
-        let (ids, held) = try SnapshotCatalog(repository).names()
-        for id in ids {
-            let key = SnapshotObject.key(id)
-            do {
-                snapshots.append(try SnapshotCatalog(repository).read(id))
-                objects += 1
-            } catch let error as RepoError where error.code == .notFound {
-                continue
-            } catch let error as RepoError where error.code == .damaged {
-                objects += 1
-                var damage = Damage("\(key)", .snapshot, error)
-                damage.snapshots = [id]
-                errors.append(damage)
-            }
+        var damaged: [Damage] = []
+        let (entries, held) = try SnapshotCatalog(repository).allAndHeld { id, error in
+            var damage = Damage("\(SnapshotObject.key(id))", .snapshot, error)
+            damage.snapshots = [id]
+            damaged.append(damage)
         }
-        snapshots.sort { ($0.snapshot.time, $0.id) < ($1.snapshot.time, $1.id) }
+        snapshots = entries
+        objects += UInt64(entries.count + damaged.count)
+        errors += damaged
         for id in held {
             let key = SnapshotObject.holdKey(id)
             guard let bytes = try bytes(key, limit: SealedRecord.byteLimit, .hold) else { continue }
@@ -195,7 +188,7 @@ struct ObjectCheck {
     }
 
     /// What this machine has seen and the store does not show any more.
-    private mutating func checkFreshness(_ remembered: SeenState?, _ journal: [StoreKey]) {
+    private mutating func checkFreshness(_ remembered: SeenState?, _ journal: [StoreKey]) throws {
         for finding in repository.freshness?.findings ?? [] {
             if case .log = finding { continue }  // The check of the log names it.
             var damage = Damage(object: finding.object, kind: finding.isOfConfig ? .config : .snapshot, problem: finding.problem)
@@ -205,6 +198,8 @@ struct ObjectCheck {
         guard let remembered else { return }
         let listed = Set(journal.map(\.description))
         for key in remembered.records.map({ "\(Journal.prefix)\($0)" }) where !listed.contains(key) {
+            // A listing may have been altered on the way.
+            if try repository.store.stat(StoreKey(key)) != nil { continue }
             errors.append(Damage(object: key, kind: .journal, problem: "it is missing: this machine has read it, and nothing ever deletes one"))
         }
     }

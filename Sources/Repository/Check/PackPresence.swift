@@ -26,23 +26,41 @@ struct PackPresence {
     }
 
     mutating func run(_ repository: OpenRepository) throws {
+        var strangers: Set<ObjectID> = []
         try repository.store.list(PackObject.prefix) { object in
             objects += 1
             guard let id = PackObject.id(object.key) else { return }
             guard let number = numbering.numbers[id] else {
-                unindexed.append(id)
+                strangers.insert(id)
                 return
             }
-            sizes[Int(number)] = object.size
-            if object.availability != .ready { archived.insert(number) }
-            let expected = numbering.packs[Int(number)].size
-            if object.size != expected {
-                wrongSize[number] =
-                    "it has \(object.size) bytes instead of the \(expected) that the index says"
-            }
+            note(object, number)
         }
-        unindexed.sort()
         for number in sizes.indices where sizes[number] == nil { missing.insert(UInt32(number)) }
+        // A name may have been altered on the way; what a second listing shows as well is so.
+        if !missing.isEmpty || !wrongSize.isEmpty {
+            wrongSize = [:]
+            var confirmed: Set<ObjectID> = []
+            try repository.store.list(PackObject.prefix) { object in
+                guard let id = PackObject.id(object.key) else { return }
+                if let number = numbering.numbers[id] {
+                    note(object, number)
+                    missing.remove(number)
+                } else if strangers.contains(id) {
+                    confirmed.insert(id)
+                }
+            }
+            strangers = confirmed
+        }
+        unindexed = strangers.sorted()
+    }
+
+    private mutating func note(_ object: StoredObject, _ number: UInt32) {
+        sizes[Int(number)] = object.size
+        if object.availability != .ready { archived.insert(number) }
+        let expected = numbering.packs[Int(number)].size
+        guard object.size != expected else { return }
+        wrongSize[number] = "it has \(object.size) bytes instead of the \(expected) that the index says"
     }
 
     /// The packs that are there, by number.

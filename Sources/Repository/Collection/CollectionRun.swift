@@ -124,29 +124,19 @@ final class CollectionRun {
 
     private func markOnce() throws -> Marking {
         // Snapshots before the index, which then has all that they need.
-        let catalog = SnapshotCatalog(repository)
-        var roots: [BlobID] = []
-        var ids: Set<ObjectID> = []
         let absent = collector.options.isDryRun ? collector.options.withoutSnapshots : []
-        let listed = try catalog.names().ids
+        let entries = try SnapshotCatalog(repository).all()
         // What a hidden snapshot needs would go for good.
         try repository.requireNothingMissing(to: "delete what no snapshot needs")
-        for id in listed where !absent.contains(id) {
-            do {
-                roots.append(try catalog.read(id).snapshot.root)
-                ids.insert(id)
-            } catch let error as RepoError where error.code == .notFound {
-                continue  // forgotten meanwhile
-            }
-        }
+        let counted = entries.filter { !absent.contains($0.id) }
         let index = try repository.reloadIndex()
         // Packs after both: those that another collector has swept meanwhile must not count as there.
         let stored = try PackObject.all(in: repository.store)
         let packs = PackCensus(index, repository) { stored.contains($0) }
         var marking = Marking(index, packs)
-        try marking.reach(roots, repository)
+        try marking.reach(counted.map(\.snapshot.root), repository)
         try marking.choose()
-        markedSnapshots = ids
+        markedSnapshots = Set(counted.map(\.id))
         absentPacks = index.condemned
         return marking
     }

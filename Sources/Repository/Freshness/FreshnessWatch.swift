@@ -7,6 +7,9 @@ public import Storage
 /// Nothing is asked of the store for it but where something is missing: what is compared are listings that somebody needs anyway. What is listed
 /// is compared with what was remembered *before* the listing began, so another process that adds a snapshot meanwhile does no harm. No clock
 /// decides anything.
+///
+/// A listing itself proves nothing, and one that came over a network without protection may hold names that never were. So a snapshot is remembered
+/// once it was read or stored, or listed twice; and what seems missing is looked for by a second listing.
 public final class FreshnessWatch: Sendable {
     private let file: SeenFile
     private let clock: @Sendable () -> Int64
@@ -59,23 +62,28 @@ public final class FreshnessWatch: Sendable {
     ) throws {
         let present = Set(listed)
         let removedBefore = Set(before.removed)
-        var missing = before.snapshots.filter { !present.contains($0.key) }
-        var gone = Set(missing.keys.filter(removedBefore.contains))
-        missing = missing.filter { !gone.contains($0.key) }
-        var records = RemovalRecords()
-        if !missing.isEmpty {
-            records = try RemovalRecords(of: missing, besides: Set(before.records), repository)
-            gone.formUnion(records.removed)
-            missing = missing.filter { !gone.contains($0.key) }
+        var missing = before.snapshots.filter { !present.contains($0.key) && !removedBefore.contains($0.key) }
+        var records: [RemovalRecords] = []
+        // Looked for twice, with both listings anew, before anything is said.
+        for round in 0..<2 where !missing.isEmpty {
+            if round == 1 { missing = try missing.filter(Self.isAbsent(from: SnapshotListing(repository.store).ids)) }
+            guard !missing.isEmpty else { break }
+            let found = try RemovalRecords(of: missing, besides: Set(before.records), repository)
+            missing = missing.filter { !found.removed.contains($0.key) }
+            records.append(found)
         }
         let now = clock()
+        let wasRead = Set(entries.map(\.id))
         let after = update { state in
-            state.note(records)
+            for found in records { state.note(found) }
             let removed = Set(state.removed)
             // One that was removed since the listing began is not taken up again.
-            for id in present where !removed.contains(id) && state.snapshots[id] == nil && state.snapshots.count < SeenState.snapshotLimit {
+            let new = present.filter { !removed.contains($0) && state.snapshots[$0] == nil }
+            for id in new where wasRead.contains(id) || state.listedOnce.contains(id) {
+                guard state.snapshots.count < SeenState.snapshotLimit else { break }
                 state.snapshots[id] = SeenState.Snapshot()
             }
+            state.listedOnce = Set(new.filter { state.snapshots[$0] == nil }.prefix(SeenState.idLimit))
             for id in present where state.snapshots[id]?.lastSeen != nil { state.snapshots[id]?.lastSeen = nil }
             for entry in entries where state.snapshots[entry.id] != nil { state.snapshots[entry.id]?.describe(entry) }
             // One that is announced as removed and still there stays known until it is not.
@@ -89,6 +97,11 @@ public final class FreshnessWatch: Sendable {
                     id, source: snapshot.source, time: snapshot.time,
                     lastSeen: after?.snapshots[id]?.lastSeen ?? snapshot.lastSeen ?? before.seen)
             })
+    }
+
+    private static func isAbsent(from listed: [ObjectID]) -> (_ snapshot: (key: ObjectID, value: SeenState.Snapshot)) -> Bool {
+        let listed = Set(listed)
+        return { !listed.contains($0.key) }
     }
 
     private func note(_ missing: [FreshnessFinding]) {
@@ -157,22 +170,33 @@ public final class FreshnessWatch: Sendable {
     public var clusters: Set<UInt64> { Set(memory().log.values.compactMap { UInt64($0.key.split(separator: "/").dropFirst().first ?? "") }) }
 
     /// Compares a listing of a cluster's whole segments with what was remembered before it began.
-    /// - Parameter newest: of each timeline, as for `archived`.
+    /// - Parameters:
+    ///   - newest: of each timeline, as for `archived`.
+    ///   - again: lists it once more, for what seems missing.
     public func compareLog(
-        ofCluster system: UInt64, _ newest: [(key: StoreKey, last: UInt64)], since before: SeenState, _ repository: OpenRepository
+        ofCluster system: UInt64, _ newest: [(key: StoreKey, last: UInt64)], since before: SeenState, _ repository: OpenRepository,
+        again: () throws -> [(key: StoreKey, last: UInt64)]
     ) throws {
-        let found = Dictionary(newest.map { (SeenState.folder(ofLog: $0.key.description), $0) }, uniquingKeysWith: { $0.last > $1.last ? $0 : $1 })
+        var found = Self.byTimeline(newest)
         var missing = before.log.filter { folder, log in
             folder.hasPrefix("wal/\(system)/") && !log.isRemoved && (found[folder]?.last ?? 0) < log.last
         }
         var records = RemovalRecords()
         if !missing.isEmpty {
+            found = Self.byTimeline(try again())
+            missing = missing.filter { folder, log in (found[folder]?.last ?? 0) < log.last }
+        }
+        if !missing.isEmpty {
             records = try RemovalRecords(of: [:], Set(missing.values.map(\.key)), besides: Set(before.records), repository)
             missing = missing.filter { !records.removedKeys.contains($0.value.key) }
         }
+        // A name in a listing is not yet an object.
+        let news = try found.filter { folder, object in
+            try (before.log[folder]?.last ?? 0) < object.last && repository.store.stat(object.key) != nil
+        }
         update(durably: false) { state in
             state.note(records)
-            for (folder, object) in found { state.saw(object.key, last: object.last, in: folder) }
+            for (folder, object) in news { state.saw(object.key, last: object.last, in: folder) }
         }
         let findings = missing.values.sorted { $0.key < $1.key }.map { FreshnessFinding.log($0.key, lastSeen: before.seen) }
         let new = state.withLock { state in
@@ -181,6 +205,10 @@ public final class FreshnessWatch: Sendable {
             return findings.filter { !known.contains($0) }
         }
         if !new.isEmpty { report(new) }
+    }
+
+    private static func byTimeline(_ newest: [(key: StoreKey, last: UInt64)]) -> [String: (key: StoreKey, last: UInt64)] {
+        Dictionary(newest.map { (SeenState.folder(ofLog: $0.key.description), $0) }, uniquingKeysWith: { $0.last > $1.last ? $0 : $1 })
     }
 
     // MARK: Config

@@ -30,6 +30,8 @@ public struct SeenState: Hashable, Sendable {
     /// When all that is remembered was there, in seconds since 1970 by this machine's clock. For people: nothing is decided by it.
     var seen: Int64 = 0
     var snapshots: [ObjectID: Snapshot] = [:]
+    /// Snapshots of which only the name was listed, and once: a network without protection may have altered it.
+    var listedOnce: Set<ObjectID> = []
     /// Snapshots that a record says were let go, or whose absence was accepted; the oldest first.
     private(set) var removed: [ObjectID] = []
     /// Entries of the journal that were read for that; the oldest first.
@@ -87,6 +89,7 @@ extension SeenState {
                 field.raw(snapshot.source.utf8)
             }
         }
+        for id in listedOnce.sorted() { writer.field(20) { $0.hash(id) } }
         for id in removed { writer.field(17) { $0.hash(id) } }
         for id in records { writer.field(18) { $0.hash(id) } }
         for (_, log) in log.sorted(by: { $0.key < $1.key }) {
@@ -131,6 +134,7 @@ extension SeenState {
                 let last = try field.u64()
                 let key = try field.restAsText()
                 state.log[Self.folder(ofLog: key)] = Log(key: key, last: last, isRemoved: isRemoved)
+            case 20: state.listedOnce.insert(try field.hash())
             default: return false
             }
             return true

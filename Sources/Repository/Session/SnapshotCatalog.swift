@@ -28,25 +28,9 @@ public struct SnapshotCatalog {
     /// All ids, from one listing, and which of them are held.
     public func names() throws -> (ids: [ObjectID], held: Set<ObjectID>) {
         let before = repository.freshness?.memory()
-        let (objects, held) = try objects()
-        let ids = objects.map(\.id)
-        if let before { try repository.freshness?.compare(ids, since: before, repository) }
-        return (ids, held)
-    }
-
-    /// The same, with the times at which they came by the store's clock.
-    private func objects() throws -> (objects: [(id: ObjectID, stored: Int64)], held: Set<ObjectID>) {
-        var ids: [(id: ObjectID, stored: Int64)] = []
-        var held: Set<ObjectID> = []
-        try repository.store.list(SnapshotObject.prefix) { object in
-            let name = object.key.description.dropFirst(SnapshotObject.prefix.count)
-            if let id = ObjectID(name) {
-                ids.append((id, object.modified))
-            } else if name.hasSuffix(".hold"), let id = ObjectID(name.dropLast(5)) {
-                held.insert(id)
-            }
-        }
-        return (ids, held)
+        let listing = try SnapshotListing.complete(repository.store)
+        if let before { try repository.freshness?.compare(listing.ids, since: before, repository) }
+        return (listing.ids, listing.held)
     }
 
     /// One snapshot. Throws `.notFound`, or `.damaged` when it does not read.
@@ -89,7 +73,8 @@ public struct SnapshotCatalog {
     }
 
     /// All snapshots, oldest first; equal times by id. What does not read goes to `onProblem`, which may throw to end here; one
-    /// deleted meanwhile is left out.
+    /// deleted meanwhile is left out. Where one that was listed is not there, it is listed once more: its name may have been another's, altered on
+    /// the way.
     public func all(onProblem: (ObjectID, RepoError) throws -> Void = { throw $1 }) throws -> [Entry] {
         try allAndHeld(onProblem: onProblem).entries
     }
@@ -99,19 +84,28 @@ public struct SnapshotCatalog {
         onProblem: (ObjectID, RepoError) throws -> Void = { throw $1 }
     ) throws -> (entries: [Entry], held: Set<ObjectID>) {
         let before = repository.freshness?.memory()
-        let (objects, held) = try objects()
+        var listing = try SnapshotListing.complete(repository.store)
         var entries: [Entry] = []
-        for (id, stored) in objects {
-            do {
-                entries.append(try read(id, stored: stored))
-            } catch let error as RepoError where error.code == .notFound {
-                continue
-            } catch let error as RepoError where error.code == .damaged {
-                try onProblem(id, error)
+        var absent: Set<ObjectID> = []
+        func read(_ objects: some Sequence<(id: ObjectID, stored: Int64)>) throws {
+            for (id, stored) in objects {
+                do {
+                    entries.append(try self.read(id, stored: stored))
+                } catch let error as RepoError where error.code == .notFound {
+                    absent.insert(id)
+                } catch let error as RepoError where error.code == .damaged {
+                    try onProblem(id, error)
+                }
             }
         }
-        if let before { try repository.freshness?.compare(objects.map(\.id), entries, since: before, repository) }
-        return (entries.sorted { ($0.snapshot.time, $0.id) < ($1.snapshot.time, $1.id) }, held)
+        try read(listing.objects)
+        if !absent.isEmpty {
+            let first = listing.objects.count
+            listing.join(try SnapshotListing.complete(repository.store))
+            try read(listing.objects[first...])
+        }
+        if let before { try repository.freshness?.compare(listing.ids.filter { !absent.contains($0) }, entries, since: before, repository) }
+        return (entries.sorted { ($0.snapshot.time, $0.id) < ($1.snapshot.time, $1.id) }, listing.held)
     }
 
     /// The newest snapshot of a source on a host: what the next one follows. For a key that cannot read, the one that this machine made last

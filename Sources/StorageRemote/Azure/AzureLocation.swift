@@ -4,7 +4,7 @@ public import Storage
 /// Where a repository is in Azure Blob Storage: `azblob://container/prefix`, with the account from the environment, or
 /// `azblob:https://account.blob.core.windows.net/container/prefix`.
 ///
-/// Options: `account=NAME`, `endpoint=URL`, `ca-file=PATH`, `storage-class=NAME` (an access tier, for packs), `lock=MODE:SPAN`. An endpoint whose host is an address has
+/// Options: `account=NAME`, `endpoint=URL`, `ca-file=PATH`, `storage-class=NAME` (an access tier, for packs), `lock=MODE:SPAN`, `listings=once` or `twice`. An endpoint whose host is an address has
 /// the account as the first part of its path, as emulators want it. There are no secrets in it.
 public struct AzureLocation: Hashable, Sendable, CustomStringConvertible {
     public let container: String
@@ -20,11 +20,13 @@ public struct AzureLocation: Hashable, Sendable, CustomStringConvertible {
     public let storageClass: String?
     /// For what is put.
     public let lock: ObjectLock?
+    /// Whether listings are asked for until two agree; nil: where nothing protects them on the way.
+    public let listsTwice: Bool?
 
     static let kind = LocationText.Kind(
         scheme: "azblob", name: "Azure Blob Storage", bucket: "container",
         secretsAdvice: "Set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN instead.",
-        options: ["account", "endpoint", "ca-file", "storage-class", "lock"])
+        options: ["account", "endpoint", "ca-file", "storage-class", "lock", "listings"])
 
     /// For messages: without options.
     public var description: String {
@@ -56,6 +58,7 @@ public struct AzureLocation: Hashable, Sendable, CustomStringConvertible {
         certificates = location.options["ca-file"]
         storageClass = location.options["storage-class"]
         lock = try location.lock()
+        listsTwice = try location.listsTwice()
         guard storageClass?.lowercased() != "archive" else {
             throw location.wrong("the access tier 'Archive', from which nothing can be read at once", "Use Hot, Cool or Cold.")
         }

@@ -4,7 +4,7 @@ public import Storage
 /// Where a repository is in Google Cloud Storage: `gs://bucket/prefix`, or `gs:https://host/bucket/prefix` for another endpoint.
 ///
 /// Options: `endpoint=URL`, `ca-file=PATH`, `storage-class=NAME` (for packs), `billing-project=NAME` (for buckets whose requester pays),
-/// `lock=MODE:SPAN`. There are no secrets in it.
+/// `lock=MODE:SPAN`, `listings=once` or `twice`. There are no secrets in it.
 public struct GoogleLocation: Hashable, Sendable, CustomStringConvertible {
     public let bucket: String
     /// In the bucket; empty, or with a slash at its end.
@@ -17,10 +17,12 @@ public struct GoogleLocation: Hashable, Sendable, CustomStringConvertible {
     public let billingProject: String?
     /// For what is put.
     public let lock: ObjectLock?
+    /// Whether listings are asked for until two agree; nil: where nothing protects them on the way.
+    public let listsTwice: Bool?
 
     static let kind = LocationText.Kind(
         scheme: "gs", name: "Google Cloud Storage", bucket: "bucket", secretsAdvice: "Set GOOGLE_APPLICATION_CREDENTIALS instead.",
-        options: ["endpoint", "ca-file", "storage-class", "billing-project", "lock"])
+        options: ["endpoint", "ca-file", "storage-class", "billing-project", "lock", "listings"])
 
     /// For messages: without options.
     public var description: String {
@@ -43,5 +45,6 @@ public struct GoogleLocation: Hashable, Sendable, CustomStringConvertible {
         storageClass = location.options["storage-class"]
         billingProject = location.options["billing-project"]
         lock = try location.lock()
+        listsTwice = try location.listsTwice()
     }
 }

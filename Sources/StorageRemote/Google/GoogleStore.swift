@@ -35,6 +35,8 @@ public final class GoogleStore: RemoteStore {
         prefix = location.prefix
         storageClass = location.storageClass
         lock = location.lock
+        var options = options
+        options.listsTwice = location.listsTwice ?? options.listsTwice
         self.options = options
         self.clock = clock
     }

@@ -82,6 +82,13 @@ struct LocationText {
         return try ObjectLock(parsing: text)
     }
 
+    /// Whether listings are asked for until two agree; nil where nothing is said.
+    func listsTwice() throws(RepoError) -> Bool? {
+        guard let text = options["listings"] else { return nil }
+        guard let times = ["once", "twice"].firstIndex(of: text) else { throw wrong("'listings=\(text)'", "It is 'once' or 'twice'.") }
+        return times == 1
+    }
+
     /// What lies behind the bucket, with a slash at its end, or nothing.
     static func prefix(_ parts: ArraySlice<Substring>, _ kind: Kind) throws(RepoError) -> String {
         let folder = parts.joined(separator: "/")

@@ -35,6 +35,7 @@ final class RemoteConnection: Sendable {
     /// What to add to this machine's clock to have the server's, in seconds.
     private let clockOffset = Monitor<Int64>(0)
     private let sent = Monitor(0)
+    private let unprotected = Monitor(false)
 
     init(_ dialect: any RemoteDialect, location: String, client: HTTPClient, now: @escaping @Sendable () -> Int64) {
         self.dialect = dialect
@@ -42,6 +43,9 @@ final class RemoteConnection: Sendable {
         self.client = client
         self.now = now
     }
+
+    /// Whether requests have gone to another machine without TLS.
+    var isUnprotected: Bool { unprotected.withLock { $0 } }
 
     /// Requests that were sent so far.
     var requestCount: Int { sent.withLock { $0 } }
@@ -76,6 +80,7 @@ final class RemoteConnection: Sendable {
         outgoing.limits = request.limits
         outgoing.needsFreshConnection = request.needsFreshConnection
         sent.withLock { $0 += 1 }
+        if Self.isUnprotected(signed.url) { unprotected.withLock { $0 = true } }
         do throws(HTTPFailure) {
             return try client.send(outgoing, to: destination)
         } catch {
@@ -91,6 +96,12 @@ final class RemoteConnection: Sendable {
             }
             throw RemoteFailure(dialect: dialect, location: location).error(request, error)
         }
+    }
+
+    private static func isUnprotected(_ url: String) -> Bool {
+        guard url.hasPrefix("http://") else { return false }
+        let host = url.dropFirst("http://".count)
+        return !["127.", "localhost:", "localhost/", "[::1]"].contains { host.hasPrefix($0) }
     }
 
     /// Takes over the server's clock where it is five minutes off, which is more than signatures may be old. Whether that changed anything.

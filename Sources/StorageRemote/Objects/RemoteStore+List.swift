@@ -8,7 +8,7 @@ extension RemoteStore {
         var told: Set<String> = []
         var continuation: String?
         for _ in 0..<max(1, options.pagesInTurn) {
-            let page = try page(prefix, delimiter: nil, continuation: continuation)
+            let page = try agreedPage(prefix, delimiter: nil, continuation: continuation)
             try tell(page, body)
             guard let next = try following(page, continuation, prefix) else { return }
             continuation = next
@@ -17,7 +17,7 @@ extension RemoteStore {
         let characters = try followingCharacters(prefix)
         guard characters.count >= 4 else {
             while let token = continuation {
-                let page = try page(prefix, delimiter: nil, continuation: token)
+                let page = try agreedPage(prefix, delimiter: nil, continuation: token)
                 try tell(page, body)
                 continuation = try following(page, token, prefix)
             }
@@ -35,7 +35,7 @@ extension RemoteStore {
         var names: Set<String> = []
         var continuation: String?
         repeat {
-            let page = try page(prefix, delimiter: "/", continuation: continuation)
+            let page = try agreedPage(prefix, delimiter: "/", continuation: continuation)
             for found in page.folders {
                 let path = try relative(found).dropLast()
                 if StorageKeyGrammar.allows(path) { names.insert(String(path.dropFirst(prefix.utf8.count))) }
@@ -74,7 +74,7 @@ extension RemoteStore {
 
     /// What names go on with behind the prefix, as far as one request tells; none where it does not tell all.
     private func followingCharacters(_ prefix: String) throws -> Set<Character> {
-        let page = try page(prefix, delimiter: "/", continuation: nil)
+        let page = try agreedPage(prefix, delimiter: "/", continuation: nil)
         guard page.continuation == nil else { return [] }
         let names = page.folders + page.objects.map(\.key)
         return Set(try names.compactMap { try relative($0).dropFirst(prefix.utf8.count).first })
@@ -106,7 +106,7 @@ extension RemoteStore {
         var continuation: String?
         repeat {
             do throws(RepoError) {
-                let page = try page(prefix, delimiter: nil, continuation: continuation)
+                let page = try agreedPage(prefix, delimiter: nil, continuation: continuation)
                 guard pages.push(.success(page)) else { return false }
                 continuation = try following(page, continuation, prefix)
             } catch {

@@ -45,6 +45,8 @@ public struct RemoteOptions: Hashable, Sendable {
     public var pagesInTurn = 8
     /// Keys of a page: at most 1000.
     public var pageKeys = 1000
+    /// Whether each page is asked for until two answers agree; nil: where nothing protects them on the way, by `http:` to another machine.
+    public var listsTwice: Bool?
 
     public init() {}
 }

@@ -44,7 +44,7 @@ extension ListPage {
             case .text(let part): text += part
             case .end:
                 switch (path.count, path.count > 1 ? path[1] : "", path[path.count - 1]) {
-                case (2, "IsTruncated", _): isTruncated = text == "true"
+                case (2, "IsTruncated", _): isTruncated = try Self.truth(text)
                 case (2, "NextContinuationToken", _): continuation = text
                 case (2, "EncodingType", _): isEncoded = text == "url"
                 case (3, "Contents", "Key"): object.key = text
@@ -65,6 +65,11 @@ extension ListPage {
         if isTruncated, continuation?.isEmpty ?? true { throw Self.wrong("it is cut off and does not say how to go on") }
         if isEncoded { try decode() }
         if objects.contains(where: { $0.size == nil || $0.modified == nil }) { throw Self.wrong("an object has no size or time") }
+    }
+
+    private static func truth(_ text: String) throws -> Bool {
+        guard let value = Bool(text) else { throw wrong("it says '\(text)' to whether it is whole") }
+        return value
     }
 
     /// With `encoding-type=url`, names are encoded as forms are.

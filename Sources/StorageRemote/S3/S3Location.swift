@@ -4,7 +4,7 @@ public import Storage
 /// Where a repository is in S3, as people write it: `s3://bucket/prefix`, or `s3:https://host:port/bucket/prefix` for another provider.
 ///
 /// Options follow behind a question mark, joined by `&`: `endpoint=URL`, `region=NAME`, `addressing=path` or `virtual`, `profile=NAME`,
-/// `ca-file=PATH`, `storage-class=NAME`, `lock=MODE:SPAN`, `as-of=TIME`. There are no secrets in it.
+/// `ca-file=PATH`, `storage-class=NAME`, `lock=MODE:SPAN`, `as-of=TIME`, `listings=once` or `twice`. There are no secrets in it.
 public struct S3Location: Hashable, Sendable, CustomStringConvertible {
     public enum Addressing: String, Hashable, Sendable {
         /// `https://host/bucket/key`
@@ -27,12 +27,14 @@ public struct S3Location: Hashable, Sendable, CustomStringConvertible {
     public private(set) var storageClass: String?
     /// For what is put.
     public private(set) var lock: ObjectLock?
+    /// Whether listings are asked for until two agree; nil: where nothing protects them on the way.
+    public private(set) var listsTwice: Bool?
     /// Read as it was then, from the versions that the bucket has kept: seconds since 1970.
     public private(set) var moment: Int64?
 
     static let kind = LocationText.Kind(
         scheme: "s3", name: "S3", bucket: "bucket", secretsAdvice: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead.",
-        options: ["endpoint", "region", "addressing", "profile", "ca-file", "storage-class", "lock", "as-of"])
+        options: ["endpoint", "region", "addressing", "profile", "ca-file", "storage-class", "lock", "as-of", "listings"])
 
     /// For messages: without options but the moment.
     public var description: String {
@@ -57,6 +59,7 @@ public struct S3Location: Hashable, Sendable, CustomStringConvertible {
         certificates = location.options["ca-file"]
         storageClass = location.options["storage-class"]
         lock = try location.lock()
+        listsTwice = try location.listsTwice()
         if let text = location.options["as-of"] {
             guard let time = HTTPTime.parse(iso: text) else {
                 throw location.wrong("the time '\(text)'", "Write it in UTC, as 2026-11-20T03:00:00Z.")

@@ -21,6 +21,8 @@ public final class S3Store: RemoteStore {
         _ location: S3Location, environment variable: @escaping StoreEnvironment, options: Options = Options(), clock: StoreClock = .system
     ) throws(RepoError) {
         let settings = try S3Settings(location, variable)
+        var options = options
+        options.listsTwice = location.listsTwice ?? options.listsTwice
         let plain = HTTPClient(.init(usesProxies: false))
         let cache = S3CredentialCache(
             Self.sources(location, variable, plain), now: clock.now)

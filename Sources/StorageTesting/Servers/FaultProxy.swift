@@ -16,7 +16,7 @@ public enum ProxyFault: Hashable, Sendable {
     case duplicate
     /// A bit of the request's body is flipped on its way.
     case damageBody
-    /// A bit of the answer's body is flipped on its way.
+    /// A bit of the answer's body is flipped on its way, at another place for each request.
     case damageAnswer
     /// The answer's body comes in pieces of so many bytes, with a pause after each.
     case drip(bytes: Int, pause: Double)
@@ -158,7 +158,9 @@ public final class FaultProxy: Sendable {
                 if copy < copies { continue }
                 if losesAnswer { return abort(client) }
                 // Of a chunked one the length of the first chunk might be hit, which is no body.
-                if damagesAnswer, !content.isEmpty, answer.headers["transfer-encoding"] == nil { content[content.count / 2] ^= 4 }
+                if damagesAnswer, !content.isEmpty, answer.headers["transfer-encoding"] == nil {
+                    content[Int(UInt32(truncatingIfNeeded: request.ordinal) &* 2_654_435_761) % content.count] ^= 4
+                }
                 if let drip {
                     guard HTTPStream.write(client, answer.bytes), pour(content, drip, into: client) else { return }
                     continue

@@ -84,7 +84,7 @@ public struct LogCheck: Sendable {
             WALObjectName.parse(key).flatMap { $0.systemIdentifier == system ? $0.name.lastDigits : nil }.map { (key: key, last: $0) }
         }
         let watch = archive.repository.freshness
-        try watch?.compareLog(ofCluster: system, newest, since: before, archive.repository)
+        try watch?.compareLog(ofCluster: system, newest, since: before, archive.repository) { try archive.newestNames(of: system) }
         for finding in watch?.findings ?? [] where finding.object.hasPrefix("wal/\(system)/") {
             report.errors.append(Damage(object: finding.object, kind: .log, problem: finding.problem))
         }

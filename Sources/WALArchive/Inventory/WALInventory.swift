@@ -34,8 +34,20 @@ extension WALArchive {
             guard let size = try segmentSize(of: names, system) else { continue }
             timelines.append(names.timeline(size))
         }
-        if let before { try repository.freshness?.compareLog(ofCluster: system, newest, since: before, repository) }
+        if let before {
+            try repository.freshness?.compareLog(ofCluster: system, newest, since: before, repository) { try newestNames(of: system) }
+        }
         return WALInventory(systemIdentifier: system, timelines: timelines, strays: strays)
+    }
+
+    /// The newest of each timeline's whole segments, by names.
+    func newestNames(of system: UInt64) throws -> [(key: StoreKey, last: UInt64)] {
+        try store.folders(in: "wal/\(system)").flatMap { folder -> [(key: StoreKey, last: UInt64)] in
+            guard let timeline = UInt32(folder, radix: 16), WALSegment.hexadecimal(timeline) == folder else { return [] }
+            var names = TimelineNames(system: system, timeline: timeline)
+            try store.listKeys(WALObjectName.folder(systemIdentifier: system, timeline: timeline)) { names.add($0) }
+            return names.newest
+        }
     }
 
     /// The segment size of a timeline, which its objects tell: the newest that reads. The standard one where there is nothing but a history.

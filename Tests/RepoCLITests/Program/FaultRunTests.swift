@@ -113,15 +113,19 @@ private final class FaultyWorld {
         try #require(mkdtemp(&template) != nil)
         folder = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
         let (prefix, other) = (SeaweedServer.uniquePrefix(), SeaweedServer.uniquePrefix())
-        let behindProxy = server.location(prefix, proxy)
+        // As by 'http:' to another machine.
+        func behindProxy(_ prefix: String) -> String {
+            let location = server.location(prefix, proxy)
+            return location + (location.contains("?") ? "&" : "?") + "listings=twice"
+        }
         let origin = server.location(prefix, server.port)
-        copy = server.location(other, proxy)
+        copy = behindProxy(other)
         directCopy = server.location(other, server.port)
         stream = numbers.bytes(1 << 20)
         let environment = server.environment.merging([
             "REPO_CACHE_DIR": folder + "/cache", "REPO_CONFIG": "/dev/null", "REPO_KEY_FILE": folder + "/key", "REPO_RETRY_SECONDS": "120",
         ]) { $1 }
-        program = ProgramUnderTest(folder: folder, environment: environment.merging(["REPO_URL": behindProxy]) { $1 })
+        program = ProgramUnderTest(folder: folder, environment: environment.merging(["REPO_URL": behindProxy(prefix)]) { $1 })
         // With a cache of its own: what it finds is in the store.
         direct = ProgramUnderTest(
             folder: folder, environment: environment.merging(["REPO_URL": origin, "REPO_CACHE_DIR": folder + "/other-cache"]) { $1 })

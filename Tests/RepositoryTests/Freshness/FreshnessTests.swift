@@ -80,6 +80,30 @@ import Testing
         #expect(try writer.missing() == [others, own])
     }
 
+    @Test("A name that a network altered in a listing hides no snapshot, raises no alarm and costs no data")
+    func alteredNames() throws {
+        let ids = try (0..<3).map { try machine.snapshot(["a": [UInt8($0)]]) }
+        try Holds(machine.open()).add(ids[0], reason: "test")
+        world.expected = Dictionary(uniqueKeysWithValues: ids.enumerated().map { ($1, ["a": [UInt8($0)]]) })
+        // Three snapshots and a hold in the first listing; then in the ones that follow.
+        for altered in 0..<12 {
+            for isDigit in [true, false] {
+                let store = AlteringListings(world.store, altered: altered, toDigit: isDigit)
+                #expect(try machine.findings(store).isEmpty, "\(altered)")
+                #expect(try Set(SnapshotCatalog(machine.open(store)).all().map(\.id)) == Set(ids), "\(altered)")
+                #expect(try machine.findings().isEmpty, "\(altered)")
+                #expect(try RepositoryCheck(machine.open(AlteringListings(world.store, altered: altered, toDigit: isDigit))).run().isClean, "\(altered)")
+                _ = try Collector(machine.open(AlteringListings(world.store, altered: altered, toDigit: isDigit)), options: CollectionWorld.eager).run()
+                try world.verify(exactly: false)
+                let rules = RetentionRules(keep: [.last: .upTo(2)])
+                let forgetting = Forgetting(try machine.open(AlteringListings(world.store, altered: altered, toDigit: isDigit)))
+                _ = try forgetting.apply(try forgetting.decide(rules, now: Timestamp(seconds: 100), zone: FixedOffset.utc), rules: rules)
+                #expect(try machine.findings().isEmpty, "\(altered)")
+                #expect(try Set(SnapshotCatalog(world.open()).names().ids) == Set(ids), "the oldest is held")
+            }
+        }
+    }
+
     @Test("Records that this machine has read and the store no longer shows are damage")
     func hiddenRecord() throws {
         let id = try machine.snapshot(files)
@@ -339,6 +363,37 @@ import Testing
         #expect(repository.freshness?.findings == [])
         #expect(repository.keys.config.generation == 2)
     }
+}
+
+/// Alters one name of the listings of snapshots that it tells in all.
+private final class AlteringListings: Store {
+    private let base: any Store
+    private let altered: Int
+    private let isDigit: Bool
+    private let count = Monitor(0)
+
+    init(_ base: any Store, altered: Int, toDigit isDigit: Bool) { (self.base, self.altered, self.isDigit) = (base, altered, isDigit) }
+
+    var location: String { base.location }
+    func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws { try base.put(key, bytes, mode) }
+    func read(_ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        try base.read(key, at: offset, into: buffer)
+    }
+    func stat(_ key: StoreKey) throws -> StoredObject? { try base.stat(key) }
+    func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws {
+        try base.list(prefix) { object in
+            guard object.key.description.hasPrefix("snapshots/"), count.withLock({ count in
+                count += 1
+                return count - 1 == altered
+            }) else { return try body(object) }
+            var name = Array(object.key.description.utf8)
+            // A digit of the id becomes another one, or none.
+            name[20] = UInt8(ascii: !isDigit ? "x" : name[20] == UInt8(ascii: "7") ? "8" : "7")
+            try body(StoredObject(key: StoreKey(String(decoding: name, as: UTF8.self)), size: object.size, modified: object.modified, availability: object.availability))
+        }
+    }
+    func makeDurable(_ key: StoreKey) throws { try base.makeDurable(key) }
+    func delete(_ key: StoreKey) throws { try base.delete(key) }
 }
 
 /// Does something between a listing and its end, as another process may.

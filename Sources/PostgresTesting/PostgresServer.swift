@@ -51,6 +51,7 @@ public final class PostgresServer {
         var template = Array("/tmp/pgt.XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw failure("mkdtemp", "\(errno)") }
         let path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        LeftServers.note(path)
         try own(path)
         return path
     }

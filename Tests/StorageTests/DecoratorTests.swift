@@ -84,6 +84,18 @@ struct RetryingStoreTests {
         #expect(try base.get(key, atMost: 9) == others)
     }
 
+    @Test("What is taken away between a lost answer and the look at it is put again", arguments: [3, 4])
+    func takenAway(at call: Int) throws {
+        let key = key
+        let base = MemoryStore()
+        let faulting = FaultingStore(base) { operation in
+            if operation.ordinal == call { try? base.delete(key) }
+            return operation.ordinal == 1 ? .failAfter(Self.lost) : nil
+        }
+        try retrying(faulting).put(key, [1, 2, 3], .create)
+        #expect(try base.get(key, atMost: 9) == [1, 2, 3])
+    }
+
     @Test("Equal bytes of another are a conflict when no request was lost")
     func equalBytes() throws {
         let base = MemoryStore()

@@ -280,9 +280,7 @@ public final class BlobReader {
 
     private func opened(_ pack: PackRecord) throws -> OpenedPack {
         if let known = openers[pack.id], known.seal == pack.seal { return known }
-        guard let keys = repository.epochKeys(pack.seal.epoch) else {
-            throw RepoError.damaged("\(PackObject.key(pack.id))", "its key epoch \(pack.seal.epoch) is unknown")
-        }
+        let keys = try repository.epochKeys(pack.seal.epoch, of: "\(PackObject.key(pack.id))")
         let opened = OpenedPack(
             seal: pack.seal, opener: BlobOpener(dataKey: try shared.dataKeys.key(pack.seal, keys)),
             key: PackObject.key(pack.id))

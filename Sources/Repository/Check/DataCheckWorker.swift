@@ -222,9 +222,7 @@ final class DataCheckWorker {
     private func opener(_ number: UInt32) throws -> BlobOpener {
         if let opener = openers[number] { return opener }
         let seal = numbering.packs[Int(number)].seal
-        guard let keys = check.repository.epochKeys(seal.epoch) else {
-            throw RepoError.damaged("a blob", "its pack's key epoch \(seal.epoch) is unknown")
-        }
+        let keys = try check.repository.epochKeys(seal.epoch, of: "\(PackObject.key(numbering.packs[Int(number)].id))")
         let opener = try BlobOpener(seal: seal, keys: keys)
         if openers.count >= 256 { openers.removeAll(keepingCapacity: true) }
         openers[number] = opener

@@ -128,9 +128,9 @@ struct ObjectCheck {
                 guard ObjectHasher.hash(bytes) == id else {
                     throw RepoError.damaged("\(object.key)", "its content does not match its name")
                 }
-                let (segment, signer) = try IndexSegment.decode(
-                    bytes, object: "\(object.key)", keys: repository.epochKeys,
-                    verifyingKey: repository.verifyingKey)
+                let (segment, signer) = try repository.tellingKeys {
+                    try IndexSegment.decode(bytes, object: "\(object.key)", keys: repository.epochKeys, verifyingKey: repository.verifyingKey)
+                }
                 let path = "\(folder)/\(id)"
                 if let table = try? IndexTable(path: path), Self.isSame(table, segment) { continue }
                 try IndexTable.write(segment, signer: signer, to: path)

@@ -152,6 +152,12 @@ struct PackDirectoryReader {
     func read(
         _ key: StoreKey, size: UInt64, _ read: (UInt64, Int) throws -> [UInt8]
     ) throws -> (seal: PackSeal, blobs: [BlobRecord]) {
+        try repository.readingAgain({ try readOnce(key, size: size, read) }, again: { try readOnce(key, size: size, read) })
+    }
+
+    private func readOnce(
+        _ key: StoreKey, size: UInt64, _ read: (UInt64, Int) throws -> [UInt8]
+    ) throws -> (seal: PackSeal, blobs: [BlobRecord]) {
         let object = "\(key)"
         guard size >= UInt64(PackTrailer.length) else {
             throw RepoError.damaged(object, "it is too short for a pack")
@@ -160,8 +166,9 @@ struct PackDirectoryReader {
             try read(size - UInt64(PackTrailer.length), PackTrailer.length), packSize: size, object: object)
         let range = trailer.directoryRange
         let sealed = try read(range.lowerBound, Int(trailer.directoryLength))
-        let blobs = try trailer.openDirectory(
-            sealed, keys: repository.epochKeys, verifyingKey: repository.verifyingKey, object: object)
+        let blobs = try repository.tellingKeys {
+            try trailer.openDirectory(sealed, keys: repository.epochKeys, verifyingKey: repository.verifyingKey, object: object)
+        }
         return (trailer.seal, blobs)
     }
 }

@@ -96,10 +96,7 @@ struct BlobCopying {
 
     private mutating func copyPack(_ items: ArraySlice<Item>, _ output: PackOutput) throws {
         let pack = marking.packs.uses[Int(items.first!.pack)].pack
-        guard let keys = repository.epochKeys(pack.seal.epoch) else {
-            throw RepoError.damaged(
-                "\(PackObject.key(pack.id))", "its key epoch \(pack.seal.epoch) is unknown")
-        }
+        let keys = try repository.epochKeys(pack.seal.epoch, of: "\(PackObject.key(pack.id))")
         let opener = try BlobOpener(seal: pack.seal, keys: keys)
         var entries: [(record: BlobRecord, isTrusted: Bool)] = []
         for item in items {
@@ -125,7 +122,13 @@ struct BlobCopying {
                 let from = Int(entry.record.offset) - Int(first.offset)
                 let sealed = UnsafeRawBufferPointer(
                     rebasing: window.bytes[from..<from + entry.record.sealedLength])
-                try copy(entry.record, isTrusted: entry.isTrusted, sealed, opener, output)
+                try repository.readingAgain {
+                    try copy(entry.record, isTrusted: entry.isTrusted, sealed, opener, output)
+                } again: {
+                    let alone = try read(pack.id, Int(entry.record.offset)..<Int(entry.record.offset) + entry.record.sealedLength)
+                    defer { extendLifetime(alone) }
+                    try copy(entry.record, isTrusted: entry.isTrusted, UnsafeRawBufferPointer(alone.bytes), opener, output)
+                }
             }
             withExtendedLifetime(window) {}
             start = end

@@ -34,8 +34,12 @@ struct CopyComparison {
     }
 
     private func compare(_ copied: [(source: ObjectID, destination: ObjectID)], _ index: IndexView) throws -> UInt64 {
-        let here = try count(source, copied.map(\.source)) { _ in true }
-        let there = try count(destination, copied.map(\.destination)) { id in
+        // One that was let go since, here or there, is not compared.
+        let pairs = try copied.compactMap { pair in
+            try root(pair.source, source).flatMap { here in try root(pair.destination, destination).map { (here: here, there: $0) } }
+        }
+        let here = try count(source, pairs.map(\.here)) { _ in true }
+        let there = try count(destination, pairs.map(\.there)) { id in
             index.locations(of: id).contains { !condemnedBefore.contains($0.pack.id) && !index.absent.contains($0.pack.id) }
         }
         guard here == there else {
@@ -46,12 +50,19 @@ struct CopyComparison {
         return there
     }
 
-    private func count(_ repository: OpenRepository, _ snapshots: [ObjectID], _ isThere: (BlobID) -> Bool) throws -> UInt64 {
+    private func root(_ id: ObjectID, _ repository: OpenRepository) throws -> (id: ObjectID, root: BlobID)? {
+        do {
+            return (id, try SnapshotCatalog(repository).read(id).snapshot.root)
+        } catch let error as RepoError where error.code == .notFound {
+            return nil
+        }
+    }
+
+    private func count(_ repository: OpenRepository, _ snapshots: [(id: ObjectID, root: BlobID)], _ isThere: (BlobID) -> Bool) throws -> UInt64 {
         var seen: Set<BlobID> = []
         var count: UInt64 = 0
         let reader = BlobReader(repository)
-        for id in snapshots {
-            let root = try SnapshotCatalog(repository).read(id).snapshot.root
+        for (id, root) in snapshots {
             try Reachability.walk(roots: [root], repository, reader: reader, onProblem: { throw $0.error }) { blob, type in
                 guard isThere(blob) else {
                     throw RepoError(

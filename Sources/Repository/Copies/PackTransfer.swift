@@ -91,10 +91,12 @@ struct PackTransfer {
                 try destination.store.readRange(key, at: $0, count: $1)
             }
         } else {
-            let bytes = try source.store.get(key, atMost: PackObject.maximumSize)
-            guard ObjectHasher.hash(bytes) == id else {
-                throw RepoError.damaged("\(key)", "its content does not match its name")
+            func fetch() throws -> [UInt8] {
+                let bytes = try source.store.get(key, atMost: PackObject.maximumSize)
+                guard ObjectHasher.hash(bytes) == id else { throw RepoError.damaged("\(key)", "its content does not match its name") }
+                return bytes
             }
+            let bytes = try source.readingAgain(fetch, again: fetch)
             (seal, blobs) = try PackDirectoryReader(source).read(key, size: UInt64(bytes.count)) { offset, count in
                 let start = min(Int(offset), bytes.count)
                 return Array(bytes[start..<min(start + count, bytes.count)])
@@ -143,9 +145,7 @@ struct PackTransfer {
     }
 
     private func send(_ records: [BlobRecord], of need: PackPlan.Need, to output: PackOutput) throws {
-        guard let keys = source.epochKeys(need.pack.seal.epoch) else {
-            throw RepoError.damaged("\(PackObject.key(need.pack.id))", "its key epoch \(need.pack.seal.epoch) is unknown")
-        }
+        let keys = try source.epochKeys(need.pack.seal.epoch, of: "\(PackObject.key(need.pack.id))")
         let opener = try BlobOpener(seal: need.pack.seal, keys: keys)
         let reader = need.isTrusted ? nil : BlobReader(source)
         let locations = records.map { BlobLocation(record: $0, pack: need.pack) }
@@ -159,13 +159,15 @@ struct PackTransfer {
                 window.move(to: stretch, of: need.pack.id, key: key, in: source.store)
             }
             let encoded = AlignedBuffer(capacity: max(1, Int(record.storedLength)))
-            if let sealed = window.sealed(location) {
-                try opener.open(record, sealed: sealed, into: encoded.base, object: "blob \(record.id)")
-            } else {
+            func openAlone() throws {
                 let bytes = try source.store.readRange(key, at: UInt64(record.offset), count: record.sealedLength)
                 guard bytes.count == record.sealedLength else { throw RepoError.damaged("\(key)", "it ends early") }
                 try bytes.withUnsafeBytes { try opener.open(record, sealed: $0, into: encoded.base, object: "blob \(record.id)") }
             }
+            try source.readingAgain({
+                guard let sealed = window.sealed(location) else { return try openAlone() }
+                try opener.open(record, sealed: sealed, into: encoded.base, object: "blob \(record.id)")
+            }, again: openAlone)
             encoded.count = Int(record.storedLength)
             try withExtendedLifetime(encoded) {
                 try output.append(

@@ -122,7 +122,8 @@ public final class RepositoryCopy {
                     (entry.id, RepoError(.damaged, "snapshot \(entry.id.short) needs what could not be sent", advice: "Run 'repo check' here.")))
                 continue
             }
-            let bytes = try source.store.get(SnapshotObject.key(entry.id), atMost: SnapshotObject.maximumSize)
+            // One that was let go here since it was listed is not wanted there any more.
+            guard let bytes = try self.bytes(entry.id) else { continue }
             guard ObjectHasher.hash(bytes) == entry.id else {
                 outcome.failures.append(
                     (entry.id, .damaged("\(SnapshotObject.key(entry.id))", "its content does not match its name")))
@@ -132,6 +133,15 @@ public final class RepositoryCopy {
             outcome.bytesSent += UInt64(bytes.count)
             outcome.copied.append((entry.id, entry.id))
             progress.update { $0.snapshots += 1 }
+        }
+    }
+
+    /// Nil for one that was let go.
+    private func bytes(_ snapshot: ObjectID) throws -> [UInt8]? {
+        do {
+            return try source.store.get(SnapshotObject.key(snapshot), atMost: SnapshotObject.maximumSize)
+        } catch let error as RepoError where error.code == .notFound {
+            return nil
         }
     }
 

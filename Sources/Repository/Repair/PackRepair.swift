@@ -195,9 +195,7 @@ final class BlobSalvage {
         let size = Int(record.storedLength) + BlobRecord.tagLength
         let sealed = try repository.store.readRange(key, at: UInt64(record.offset), count: size)
         guard sealed.count == size else { throw RepoError.damaged("\(key)", "it ends early") }
-        guard let keys = repository.epochKeys(pack.seal.epoch) else {
-            throw RepoError.damaged("\(key)", "its key epoch \(pack.seal.epoch) is unknown")
-        }
+        let keys = try repository.epochKeys(pack.seal.epoch, of: "\(key)")
         let encoded = AlignedBuffer(capacity: Int(record.storedLength))
         encoded.count = Int(record.storedLength)
         let opener = try BlobOpener(seal: pack.seal, keys: keys)

@@ -72,8 +72,9 @@ struct IndexLoader {
         guard ObjectHasher.hash(bytes) == id else {
             throw RepoError.damagedObject("\(key)", "its content does not match its name", "Run 'repo repair index'.")
         }
-        let (segment, signer) = try IndexSegment.decode(
-            bytes, object: "\(key)", keys: repository.epochKeys, verifyingKey: repository.verifyingKey)
+        let (segment, signer) = try repository.tellingKeys {
+            try IndexSegment.decode(bytes, object: "\(key)", keys: repository.epochKeys, verifyingKey: repository.verifyingKey)
+        }
         try IndexTable.write(segment, signer: signer, to: path)
         return try IndexTable(path: path)
     }

@@ -169,12 +169,36 @@ public final class OpenRepository: Sendable {
     /// Runs `body`, and once more where it finds damage and keys have been changed since they were read: what looked damaged may be of a
     /// new epoch or key.
     package func withKeys<R>(_ body: (KeyRing) throws -> R) throws -> R {
-        let before = keys
+        try ring.telling {
+            let before = keys
+            do {
+                return try body(before)
+            } catch let error as RepoError where error.code == .damaged {
+                guard let later = ring.refresh(after: before) else { throw error }
+                return try body(later)
+            }
+        }
+    }
+
+    /// Runs `body`, which looks for keys by `epochKeys` and `verifyingKey`: where the store could not be asked for later ones, nothing is damaged, and
+    /// this throws that failure.
+    func tellingKeys<R>(_ body: () throws -> R) throws -> R { try ring.telling(body) }
+
+    /// Runs `body`, and `again` where that finds damage in what came over a network: it may have been altered on the way, and is then read anew.
+    func readingAgain<R>(_ body: () throws -> R, again: () throws -> R) throws -> R {
         do {
-            return try body(before)
-        } catch let error as RepoError where error.code == .damaged {
-            guard let later = ring.refresh(after: before) else { throw error }
-            return try body(later)
+            return try body()
+        } catch let error as RepoError where error.code == .damaged && isRemote {
+            // What it is called stays what was seen first.
+            do { return try again() } catch let second as RepoError where second.code == .damaged { throw error }
+        }
+    }
+
+    /// The keys of an object's epoch. Throws `.damaged` where it is unknown, and what the store throws where it could not be asked.
+    func epochKeys(_ epoch: UInt32, of object: @autoclosure () -> String) throws -> EpochKeys {
+        try ring.telling {
+            guard let keys = epochKeys(epoch) else { throw RepoError.damaged(object(), "its key epoch \(epoch) is unknown") }
+            return keys
         }
     }
 

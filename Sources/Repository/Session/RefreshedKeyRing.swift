@@ -8,6 +8,9 @@ final class RefreshedKeyRing: Sendable {
     private struct State {
         var keys: KeyRing
         var vainLooks = 0
+        /// Looks that the store did not answer.
+        var failures = 0
+        var lastFailure: (any Error)?
     }
 
     private let state: Monitor<State>
@@ -29,13 +32,31 @@ final class RefreshedKeyRing: Sendable {
         return refresh(after: before).flatMap(look)
     }
 
+    /// Runs `body`. What it calls damaged, since a key or an epoch is not known, is not where the store could not be asked for later ones meanwhile:
+    /// then this throws that failure.
+    func telling<R>(_ body: () throws -> R) throws -> R {
+        let before = state.withLock { $0.failures }
+        do {
+            return try body()
+        } catch let error as RepoError where error.code == .damaged {
+            throw state.withLock { $0.failures > before ? $0.lastFailure : nil } ?? error
+        }
+    }
+
     /// The ring of a later generation than `before`; nil where there is none, or it cannot be read: then what was asked for stays unknown,
     /// and who asked says so of the object at hand.
     func refresh(after before: KeyRing) -> KeyRing? {
         state.withLock { state in
             if state.keys.config.generation == before.config.generation, state.vainLooks < Self.vainLookLimit
             {
-                try? state.keys.refresh(from: store)
+                do {
+                    try state.keys.refresh(from: store)
+                } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
+                    // What does not follow is none.
+                } catch {
+                    state.failures += 1
+                    state.lastFailure = error
+                }
                 if state.keys.config.generation == before.config.generation { state.vainLooks += 1 }
             }
             return state.keys.config.generation > before.config.generation ? state.keys : nil

@@ -129,7 +129,7 @@ package struct SimulatedActor: Sendable {
             open(.primary), files, source: "source \(source)", second: number, threads: host.processors
         ).run()
         guard !process.isDead else { return }
-        world.site(.primary).ledger.snapshots[id] = files
+        world.site(.primary).ledger.promise(id, files)
         simulation.note("snapshot \(id.short) of \(process.number) is promised")
     }
 
@@ -177,7 +177,7 @@ package struct SimulatedActor: Sendable {
         guard !process.isDead else { return }
         for (here, there) in outcome.copied {
             guard let entry = entries.first(where: { $0.id == here }), let attempt = world.attempts[entry.snapshot.time.seconds] else { continue }
-            if world.site(name).ledger.released[there] == nil { world.site(name).ledger.snapshots[there] = attempt.files }
+            world.site(name).ledger.promise(there, attempt.files)
         }
         // What was promised here before the copy began, at least.
         if log.failures.isEmpty { world.site(name).ledger.log.merge(archived) { _, seed in seed } }

@@ -40,22 +40,35 @@ public struct RetryingStore: StoreDecorator {
 
     private func retryingPut(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ put: () throws -> Void) throws {
         var isFirst = true
+        // Taken away between a put and a look at it, as when this process was silent for so long that nobody waited for it.
+        var timesGone = 0
         try retrying {
             defer { isFirst = false }
-            do { try put() } catch let error as RepoError
-                where error.code == .conflict && !isFirst
-            {
-                guard try holds(key, bytes) else { throw error }
+            while true {
+                do { return try put() } catch let error as RepoError
+                    where error.code == .conflict && (!isFirst || timesGone > 0)
+                {
+                    switch try holds(key, bytes) {
+                    case true?: return
+                    case nil where timesGone < 3: timesGone += 1
+                    default: throw error
+                    }
+                }
             }
         }
     }
 
-    /// Whether the object has exactly these bytes. One that went to an archive at once cannot be read: its size, under a name that is made of what it holds, has to do.
-    private func holds(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer) throws -> Bool {
-        guard let object = try base.stat(key), object.size == UInt64(bytes.count) else { return false }
+    /// Whether the object has exactly these bytes; nil where there is none. One that went to an archive at once cannot be read: its size, under a name
+    /// that is made of what it holds, has to do.
+    private func holds(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer) throws -> Bool? {
+        guard let object = try base.stat(key) else { return nil }
+        guard object.size == UInt64(bytes.count) else { return false }
         if object.availability != .ready { return true }
-        let found = try base.get(key, atMost: bytes.count)
-        return found.elementsEqual(bytes)
+        do {
+            return try base.get(key, atMost: bytes.count).elementsEqual(bytes)
+        } catch let error as RepoError where error.code == .notFound {
+            return nil
+        }
     }
 
     public func read(

@@ -15,9 +15,12 @@ struct FaultRunTests {
     /// Of requests, in hundredths.
     private static let share = 8
 
+    /// Repositories that are worked on at once: most of the time of one is spent waiting to try again.
+    private static let worlds = (target ?? 0) >= 1000 ? 8 : 1
+
     /// What becomes of a request, by its place in the run alone. A request that hangs costs half a minute until the client gives it up: in long runs only.
-    private static func fault(_ ordinal: Int) -> ProxyFault? {
-        var numbers = SeededNumbers(seed: seed &+ UInt64(ordinal))
+    private static func fault(_ ordinal: Int, _ world: Int) -> ProxyFault? {
+        var numbers = SeededNumbers(seed: seed &+ UInt64(ordinal) &+ UInt64(world) << 32)
         guard Int.random(in: 0..<100, using: &numbers) < share else { return nil }
         if target ?? 0 >= 1000, Int.random(in: 0..<500, using: &numbers) == 0 { return .hang }
         switch Int.random(in: 0..<16, using: &numbers) {
@@ -42,24 +45,54 @@ struct FaultRunTests {
     @Test("emulated: the same in Azure and at Google", .timeLimit(.minutes(150)), arguments: [EmulatedCloud.Provider.azure, .google])
     func clouds(_ provider: EmulatedCloud.Provider) throws { try faults(FaultyServer(EmulatedCloud.running(provider)), Self.target ?? 40) }
 
+    private struct Tally {
+        var faults: [String: Int] = [:]
+        var requests = 0
+        var rounds = 0
+        var refusals = 0
+        var problem: (any Error)?
+        var count: Int { faults.values.reduce(0, +) }
+    }
+
     private func faults(_ server: FaultyServer, _ target: Int) throws {
-        let faults = Monitor([String: Int]())
+        let tally = Monitor(Tally())
+        let threads = (0..<Self.worlds).map { world in
+            WorkerThread {
+                do {
+                    try self.faults(server, target, tally, world)
+                } catch {
+                    tally.withLock { $0.problem = $0.problem ?? error }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        let end = tally.withLock { $0 }
+        if let problem = end.problem { throw problem }
+        print(
+            "\(server.name): \(end.count) faults in \(end.requests) requests, \(end.rounds) rounds of \(Self.worlds) repositories, "
+                + "\(end.refusals) commands ended in 75: \(end.faults.sorted { $0.key < $1.key })")
+    }
+
+    private func faults(_ server: FaultyServer, _ target: Int, _ tally: Monitor<Tally>, _ number: Int) throws {
         let proxy = try FaultProxy(to: server.port) { request in
-            guard let fault = Self.fault(request.ordinal) else { return nil }
-            faults.withLock { $0[Self.name(fault), default: 0] += 1 }
+            guard let fault = Self.fault(request.ordinal, number) else { return nil }
+            tally.withLock { $0.faults[Self.name(fault), default: 0] += 1 }
             return fault
         }
         defer { proxy.stop() }
-        let count = { faults.withLock { $0.values.reduce(0, +) } }
-        var round = 0
-        let world = try FaultyWorld(server, proxy: proxy.port)
+        let world = try FaultyWorld(server, proxy: proxy.port, seed: 77 + UInt64(number))
         defer { world.end() }
-        while count() < target {
+        var round = 0
+        while tally.withLock({ $0.count < target && $0.problem == nil }) {
             try world.round(round)
             round += 1
         }
         try world.expectAll()
-        print("\(server.name): \(count()) faults in \(proxy.requests.count) requests, \(round) rounds, \(world.refusals) commands ended in 75: \(faults.withLock { $0 }.sorted { $0.key < $1.key })")
+        tally.withLock { tally in
+            tally.requests += proxy.requests.count
+            tally.rounds += round
+            tally.refusals += world.refusals
+        }
     }
 
     private static func name(_ fault: ProxyFault) -> String {
@@ -74,12 +107,12 @@ struct FaultRunTests {
 }
 
 /// Where the repository is.
-private struct FaultyServer {
+private struct FaultyServer: Sendable {
     let name: String
     let port: Int
     let environment: [String: String]
     /// Of a prefix, and the port of a proxy or the server's own.
-    let location: (String, Int) -> String
+    let location: @Sendable (String, Int) -> String
 
     init(_ server: SeaweedServer) {
         (name, port, environment) = ("S3", server.port, SeaweedServer.environment)
@@ -99,7 +132,7 @@ private final class FaultyWorld {
     private let direct: ProgramUnderTest
     private let copy: String
     private let directCopy: String
-    private var numbers = SeededNumbers(seed: 77)
+    private var numbers: SeededNumbers
     private var stream: [UInt8]
     private var tree: String { folder + "/tree" }
     /// What was reported as stored, oldest first; those that a prune may have taken go.
@@ -108,7 +141,8 @@ private final class FaultyWorld {
     private(set) var refusals = 0
     private static let kept = 4
 
-    init(_ server: FaultyServer, proxy: Int) throws {
+    init(_ server: FaultyServer, proxy: Int, seed: UInt64) throws {
+        numbers = SeededNumbers(seed: seed)
         var template = Array("/tmp/faults-XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)
         folder = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }

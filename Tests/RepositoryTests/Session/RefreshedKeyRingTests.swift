@@ -2,6 +2,7 @@ import BlobEngine
 import RepoBase
 import RepositoryTesting
 import Storage
+import StorageTesting
 import Testing
 
 @testable import Repository
@@ -48,6 +49,28 @@ import Testing
         #expect(try early.reloadIndex().condemned.count == 1)
         let report = try RepositoryCheck(try repository.open()).run()
         #expect(report.errors == [])
+    }
+
+    /// A process that could not ask called whole objects damaged, and told people to look for damage.
+    @Test func keysThatCannotBeAskedForAreNoDamage() throws {
+        let repository = try CheckedRepository()
+        defer { repository.remove() }
+        try repository.snapshot(["a": [1]])
+        let isAway = Monitor(false)
+        let store = FaultingStore(repository.store) { operation in
+            isAway.withLock { $0 } && operation.name.hasPrefix("configs/") ? .failBefore(RepoError(.unreachable, "away")) : nil
+        }
+        let early = try OpenRepository(store: store, keys: repository.keys, cacheDirectory: repository.cache + "/early")
+        var keys = repository.keys
+        _ = try keys.rotate(in: repository.store)
+        let later = try repository.opened(with: keys)
+        defer { later.remove() }
+        let id = try later.snapshot(["a": [2]], second: 2000)
+        isAway.withLock { $0 = true }
+        #expect(code { _ = try SnapshotCatalog(early).read(id) } == .unreachable)
+        #expect(code { _ = try early.index() } == .unreachable)
+        isAway.withLock { $0 = false }
+        #expect(try SnapshotReading(early).files(id) == ["a": [2]])
     }
 
     @Test func whatNoGenerationKnowsStaysDamage() throws {

@@ -50,6 +50,9 @@ public final class FaultProxy: Sendable {
         var sockets: Set<CInt> = []
         var isStopped = false
         var running = 0
+        /// Of connections, by number; and those that have ended and are to be joined: long runs have more of them than a process may have threads.
+        var threads: [Int: WorkerThread] = [:]
+        var ended: [Int] = []
     }
     private let state = Monitor(State())
 
@@ -74,19 +77,33 @@ public final class FaultProxy: Sendable {
         }
         shutdown(listener, CInt(SHUT_RDWR))
         state.wait { $0.running == 0 ? () : nil }
+        joinEnded()
+    }
+
+    private func joinEnded() {
+        let ended = state.withLock { state in
+            let known = state.ended.filter { state.threads[$0] != nil }
+            state.ended.removeAll(where: known.contains)
+            return known.compactMap { state.threads.removeValue(forKey: $0) }
+        }
+        for thread in ended { thread.join() }
     }
 
     private func accept() {
+        var connections = 0
         while true {
             // A server that a test starts meanwhile must not keep this connection open.
             let client = linux_accept_cloexec(listener)
             if client < 0, errno == EINTR { continue }
             guard client >= 0, enter(client) else { break }
-            _ = Unmanaged.passRetained(
-                WorkerThread { [self] in
-                    serve(client)
-                    leave(client)
-                })
+            let number = connections
+            connections += 1
+            let thread = WorkerThread { [self] in
+                serve(client)
+                leave(client, number)
+            }
+            state.withLock { $0.threads[number] = thread }
+            joinEnded()
         }
         close(listener)
         state.update { $0.running -= 1 }
@@ -104,8 +121,9 @@ public final class FaultProxy: Sendable {
         }
     }
 
-    private func leave(_ socket: CInt) {
+    private func leave(_ socket: CInt, _ number: Int) {
         state.update { state in
+            state.ended.append(number)
             state.sockets.remove(socket)
             state.running -= 1
         }

@@ -13,6 +13,8 @@ struct PackTransfer {
     /// condemned is as good as sent.
     let index: IndexView
     let stored: Set<ObjectID>
+    /// Nil where what is sent is known there, since it comes back from a copy.
+    let keys: TwinKeys?
 
     private static let packsPerSegment = 64
     private static let threads = 2
@@ -101,6 +103,7 @@ struct PackTransfer {
                 let start = min(Int(offset), bytes.count)
                 return Array(bytes[start..<min(start + count, bytes.count)])
             }
+            try keys?.bring()
             do {
                 if blobs.allSatisfy({ $0.type == .chunk }) {
                     try destination.store.putData(key, bytes, .create)

@@ -13,6 +13,7 @@ public final class RepositoryCopy {
     private let isDryRun: Bool
     private let progress: CopyProgress
     private let onStep: (String) -> Void
+    private let twinKeys: TwinKeys
 
     /// - Parameters:
     ///   - isDryRun: says what would be done as far as that is known without doing it; nothing is written.
@@ -22,6 +23,7 @@ public final class RepositoryCopy {
         onStep: @escaping (String) -> Void = { _ in }
     ) {
         (self.source, self.destination, self.isDryRun, self.progress, self.onStep) = (source, destination, isDryRun, progress, onStep)
+        twinKeys = TwinKeys(from: source, to: destination)
     }
 
     public var isTwin: Bool { source.keys.repositoryID == destination.keys.repositoryID }
@@ -33,7 +35,7 @@ public final class RepositoryCopy {
         guard source.store.location != destination.store.location else {
             throw RepoError(.usage, "\(source.store.location) cannot be copied to itself", advice: "Name another repository with --to.")
         }
-        if isTwin, !isDryRun { try TwinRepository.bringKeys(from: source, to: destination) }
+        if isTwin, !isDryRun { try twinKeys.bring() }
     }
 
     /// Copies `entries` and what they need. One that cannot be copied is named in the outcome and keeps no other from being copied; what concerns
@@ -98,7 +100,7 @@ public final class RepositoryCopy {
         }
         let transfer = PackTransfer(
             source: source, destination: destination, registration: registration, progress: progress, index: index,
-            stored: try PackObject.all(in: destination.store))
+            stored: try PackObject.all(in: destination.store), keys: twinKeys)
         let bytes = transfer.estimate(plan)
         guard let registration else {
             outcome.bytesSent = bytes
@@ -124,6 +126,7 @@ public final class RepositoryCopy {
             }
             // One that was let go here since it was listed is not wanted there any more.
             guard let bytes = try self.bytes(entry.id) else { continue }
+            try twinKeys.bring()
             guard ObjectHasher.hash(bytes) == entry.id else {
                 outcome.failures.append(
                     (entry.id, .damaged("\(SnapshotObject.key(entry.id))", "its content does not match its name")))
@@ -234,7 +237,7 @@ public final class RepositoryCopy {
             }
             let transfer = PackTransfer(
                 source: source, destination: destination, registration: registration, progress: progress,
-                index: try destination.index(), stored: try PackObject.all(in: destination.store))
+                index: try destination.index(), stored: try PackObject.all(in: destination.store), keys: nil)
             for number in pairs.indices {
                 do {
                     try transfer.send(plan, number: number, outcome: &outcome)

@@ -20,9 +20,12 @@ public struct LogCopy {
     private let source: WALArchive
     private let destination: WALArchive
     private let isDryRun: Bool
+    /// Nil where what is sent is known there, since it comes back from a copy.
+    private var twinKeys: TwinKeys?
 
     public init(from source: OpenRepository, to destination: OpenRepository, isDryRun: Bool = false) {
         (self.source, self.destination, self.isDryRun) = (WALArchive(source), WALArchive(destination), isDryRun)
+        twinKeys = TwinKeys(from: source, to: destination)
     }
 
     /// Lists the log of both and sends what the other lacks, oldest first. A damaged object is named and passed over.
@@ -83,7 +86,9 @@ public struct LogCopy {
             else { continue }
             _ = try LogRepair(destination).run(["\(key)"])
         }
-        let outcome = try run(systems: Set(keys.compactMap { WALObjectName.parse($0)?.systemIdentifier }))
+        var back = self
+        back.twinKeys = nil
+        let outcome = try back.run(systems: Set(keys.compactMap { WALObjectName.parse($0)?.systemIdentifier }))
         for key in keys where try destination.store.stat(key) != nil && !outcome.failures.contains(where: { $0.object == "\(key)" }) {
             healed.append("\(key)")
         }
@@ -95,6 +100,7 @@ public struct LogCopy {
         try reader.verifyContent()
         let bytes = try source.store.get(key, atMost: Int(reader.length))
         guard bytes.count == Int(reader.length) else { throw RepoError.damaged("\(key)", "it ends early") }
+        try twinKeys?.bring()
         do {
             try destination.store.put(key, bytes, .create)
         } catch let error as RepoError where error.code == .conflict {

@@ -36,4 +36,31 @@ import Testing
         #expect(present.isSuperset(of: here ? [ids[0], ids[2]] : [ids[1], ids[2]]))
         #expect(try RepositoryCheck(destination(there)).run().isClean)
     }
+
+    /// Until the next copy nothing there could open them; and if the repository that they came from is lost, there is none.
+    @Test("What was stored under keys that came after a copy had begun reads in the copy", arguments: [false, true])
+    func rotated(mostOfIt: Bool) throws {
+        let world = try CollectionWorld()
+        let machine = RememberingMachine(world)
+        try machine.snapshot(["a": [1]])
+        let there = MemoryStore()
+        try TwinRepository.create(in: there, of: world.open())
+        var old = world.keys
+        let elsewhere = DuringListing(there, prefix: "-", location: "elsewhere") {}
+        func destination() throws -> OpenRepository { try OpenRepository(store: elsewhere, keys: old, cacheDirectory: world.makeCache()) }
+        let source = try world.open()
+        let copy = RepositoryCopy(from: source, to: try destination())
+        try copy.prepare()
+        var keys = world.keys
+        _ = try keys.rotate(in: world.store)
+        var numbers = SeededNumbers(seed: 9)
+        let files: CollectionWorld.Files = ["b": numbers.bytes(mostOfIt ? 40_000 : 10)]
+        let id = try SnapshotTaking(OpenRepository(store: world.store, keys: keys, cacheDirectory: world.makeCache()), files, source: "files").run()
+        let outcome = try copy.run(SnapshotCatalog(source).all())
+        #expect(outcome.copied.contains { $0.source == id })
+        // By what the copy alone has.
+        old = try KeyRing(payload: old.payload, config: RepositoryConfig.verified(ConfigHistory.read(there), object: "config", authority: old.authority))
+        #expect(try SnapshotReading(destination()).files(id) == files)
+        #expect(try RepositoryCheck(destination()).run().isClean)
+    }
 }

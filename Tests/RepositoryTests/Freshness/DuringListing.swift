@@ -6,11 +6,11 @@ final class DuringListing: Store, @unchecked Sendable {
     private let prefix: String
     private let body: () throws -> Void
 
-    init(_ base: any Store, prefix: String, _ body: @escaping () throws -> Void) {
-        (self.base, self.prefix, self.body) = (base, prefix, body)
+    init(_ base: any Store, prefix: String, location: String? = nil, _ body: @escaping () throws -> Void) {
+        (self.base, self.prefix, self.body, self.location) = (base, prefix, body, location ?? base.location)
     }
 
-    var location: String { base.location }
+    let location: String
     func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws { try base.put(key, bytes, mode) }
     func read(_ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         try base.read(key, at: offset, into: buffer)

@@ -160,7 +160,7 @@ public final class BlobReader {
         } catch let error as RepoError where error.code == .damaged || error.code == .notFound {
             guard depth == 0 else { throw error }
             // What came over a network may have been altered on the way.
-            if repository.isRemote, error.code == .damaged {
+            for _ in 0..<(repository.isRemote && error.code == .damaged ? OpenRepository.rereads : 0) {
                 window = PackWindow()
                 if let buffer = try? decodeAnyCopy(id, type, depth: depth) { return buffer }
             }

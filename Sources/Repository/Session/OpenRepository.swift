@@ -190,9 +190,15 @@ public final class OpenRepository: Sendable {
             return try body()
         } catch let error as RepoError where error.code == .damaged && isRemote {
             // What it is called stays what was seen first.
-            do { return try again() } catch let second as RepoError where second.code == .damaged { throw error }
+            for _ in 0..<Self.rereads {
+                do { return try again() } catch let second as RepoError where second.code == .damaged { continue }
+            }
+            throw error
         }
     }
+
+    /// How often what came over a network is read again before it is called damaged.
+    static let rereads = 3
 
     /// The keys of an object's epoch. Throws `.damaged` where it is unknown, and what the store throws where it could not be asked.
     func epochKeys(_ epoch: UInt32, of object: @autoclosure () -> String) throws -> EpochKeys {

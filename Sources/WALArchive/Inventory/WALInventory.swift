@@ -18,36 +18,35 @@ extension WALArchive {
     /// Lists everything that there is of a cluster's log. One request for each timeline, and one for its segment size; 200,000 segments take
     /// about a quarter of a second on a local disk. Throws `.damaged` where no segment of a timeline tells its size.
     public func inventory(of system: UInt64) throws -> WALInventory {
-        var timelines: [WALTimeline] = []
-        var strays: [String] = []
         let before = repository.freshness?.memory()
-        var newest: [(key: StoreKey, last: UInt64)] = []
-        for folder in try store.folders(in: "wal/\(system)").sorted() {
-            guard let timeline = UInt32(folder, radix: 16), WALSegment.hexadecimal(timeline) == folder else {
-                strays.append("wal/\(system)/\(folder)")
-                continue
-            }
-            var names = TimelineNames(system: system, timeline: timeline)
-            try store.listKeys(WALObjectName.folder(systemIdentifier: system, timeline: timeline)) { names.add($0) }
-            strays += names.strays
-            newest += names.newest
-            guard let size = try segmentSize(of: names, system) else { continue }
-            timelines.append(names.timeline(size))
-        }
+        let (names, others) = try timelineNames(of: system)
+        let timelines = try names.compactMap { names in try segmentSize(of: names, system).map(names.timeline) }
+        let strays = others + names.flatMap(\.strays)
         if let before {
-            try repository.freshness?.compareLog(ofCluster: system, newest, since: before, repository) { try newestNames(of: system) }
+            try repository.freshness?.compareLog(ofCluster: system, names.flatMap(\.newest), since: before, repository) { try newestNames(of: system) }
         }
         return WALInventory(systemIdentifier: system, timelines: timelines, strays: strays)
     }
 
     /// The newest of each timeline's whole segments, by names.
     func newestNames(of system: UInt64) throws -> [(key: StoreKey, last: UInt64)] {
-        try store.folders(in: "wal/\(system)").flatMap { folder -> [(key: StoreKey, last: UInt64)] in
-            guard let timeline = UInt32(folder, radix: 16), WALSegment.hexadecimal(timeline) == folder else { return [] }
+        try timelineNames(of: system).timelines.flatMap(\.newest)
+    }
+
+    /// By timeline, ascending; and folders that are none.
+    private func timelineNames(of system: UInt64) throws -> (timelines: [TimelineNames], others: [String]) {
+        var timelines: [TimelineNames] = []
+        var others: [String] = []
+        for folder in try store.folders(in: "wal/\(system)").sorted() {
+            guard let timeline = UInt32(folder, radix: 16), WALSegment.hexadecimal(timeline) == folder else {
+                others.append("wal/\(system)/\(folder)")
+                continue
+            }
             var names = TimelineNames(system: system, timeline: timeline)
             try store.listKeys(WALObjectName.folder(systemIdentifier: system, timeline: timeline)) { names.add($0) }
-            return names.newest
+            timelines.append(names)
         }
+        return (timelines, others)
     }
 
     /// The segment size of a timeline, which its objects tell: the newest that reads. The standard one where there is nothing but a history.

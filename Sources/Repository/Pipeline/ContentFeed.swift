@@ -48,7 +48,7 @@ public final class ContentFeed {
     ) throws -> Int {
         precondition(written == nil, "a content is read or written, not both")
         let wanted = shape == .pageAligned ? min(limit, roomInPage) : min(limit, Self.segmentSize)
-        guard let space = pipeline.ring.reserve(wanted, willWait: pipeline.batcher.flush) else {
+        guard let space = pipeline.ring.reserve(wanted, willWait: pipeline.batcher.flushForSource) else {
             throw pipeline.failure
         }
         let count = try fill(space)
@@ -87,7 +87,7 @@ public final class ContentFeed {
     private func writeSegment(_ bytes: UnsafeRawBufferPointer, _ rest: UInt64) throws -> Int {
         if written == nil {
             let wanted = Int(min(UInt64(Self.segmentSize), max(rest, UInt64(bytes.count))))
-            guard let space = pipeline.ring.reserve(wanted, willWait: pipeline.batcher.flush) else { throw pipeline.failure }
+            guard let space = pipeline.ring.reserve(wanted, willWait: pipeline.batcher.flushForSource) else { throw pipeline.failure }
             written = (space, 0)
         }
         guard let (space, count) = written else { return 0 }

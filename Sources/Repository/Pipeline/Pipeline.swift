@@ -72,7 +72,7 @@ final class Pipeline: Sendable {
 
     private func run() {
         let lane = sink.makeLane()
-        while let job = queue.pop(willWait: batcher.flush) {
+        while let job = queue.pop(willWait: batcher.flushForWorker) {
             switch job {
             case .scan(let scan): self.scan(scan)
             case .chunks(let chunks): store(chunks, lane)

@@ -34,7 +34,7 @@ final class TreeAssembler: Sendable {
 
     /// Takes the next event; may wait. What it waits for may be in an unfinished batch, so that is handed over first.
     func push(_ event: Event) throws {
-        guard events.push(event, willWait: pipeline.batcher.flush), !pipeline.hasFailed else {
+        guard events.push(event, willWait: pipeline.batcher.flushForSource), !pipeline.hasFailed else {
             throw pipeline.failure
         }
     }

@@ -104,6 +104,9 @@ struct ObjectCheck {
                 guard wrapped.kind == entry.kind, wrapped.role == entry.role else {
                     throw .damaged("\(object.key)", "config describes the key otherwise")
                 }
+                guard wrapped.isSigned(by: entry.verifyingKey) else {
+                    throw .damaged("\(object.key)", "its signature is wrong, so what its password or key file opens may be lost")
+                }
             }
         }
         for entry in repository.keys.config.keys where entry.state == .active && !found.contains(entry.id) {

@@ -48,6 +48,7 @@ struct ObjectHealing {
             let wrapped = try WrappedKey(bytes, object: "\(key)")
             return repository.keys.config.keys.contains {
                 WrappedKey.storeKey($0.id) == key && $0.state == .active && $0.kind == wrapped.kind && $0.role == wrapped.role
+                    && wrapped.isSigned(by: $0.verifyingKey)
             }
         case .index, .blob, .collection, .writer, .log, .parity: return false
         }

@@ -16,7 +16,7 @@ public enum TwinRepository {
             .conflict, "there is a repository in \(store.location) already", advice: "Use it as it is, or name another location.")
         guard try store.stat(ConfigHistory.key) == nil else { throw exists }
         let latest = try source.keys.history(in: source.store).latest(from: source.keys.signedConfig)
-        try sendKeys(latest.config, from: source.store, to: store)
+        try sendKeys(latest.config, from: source.store, to: store) { throw $0 }
         var config = latest
         for generation in 1...latest.config.generation {
             config = try self.generation(generation, source)
@@ -44,7 +44,8 @@ public enum TwinRepository {
         }
         // The copy's keys were changed and not the original's: everything from here reads there.
         guard there.config.generation <= latest.config.generation else { return }
-        try sendKeys(latest.config, from: source.store, to: destination.store)
+        // A check names the damage here, and the copy goes on: what it lacks is a way to unlock it, and nobody is helped when it lacks the data as well.
+        try sendKeys(latest.config, from: source.store, to: destination.store) { _ in }
         guard there.config.generation < latest.config.generation else { return }
         var config = there
         for generation in there.config.generation + 1...latest.config.generation {
@@ -64,7 +65,10 @@ public enum TwinRepository {
     }
 
     /// The objects of active keys; a changed password replaces the one that was there. Those of removed keys go.
-    private static func sendKeys(_ config: RepositoryConfig, from source: any Store, to destination: any Store) throws {
+    /// - Parameter onDamaged: told of one that is damaged in the source: it takes nothing's place.
+    private static func sendKeys(
+        _ config: RepositoryConfig, from source: any Store, to destination: any Store, onDamaged: (RepoError) throws -> Void
+    ) throws {
         for entry in config.keys {
             let key = WrappedKey.storeKey(entry.id)
             guard entry.state == .active else {
@@ -72,6 +76,13 @@ public enum TwinRepository {
                 continue
             }
             let bytes = try source.get(key, atMost: WrappedKey.byteLimit)
+            guard let wrapped = try? WrappedKey(bytes, object: "\(key)"), wrapped.isSigned(by: entry.verifyingKey) else {
+                try onDamaged(
+                    RepoError(
+                        .damaged, "\(key) in \(source.location) is damaged, and would be so in the copy",
+                        advice: "Run 'repo check --heal-from' where there is a copy, or 'repo key remove' it and add a new one."))
+                continue
+            }
             if try destination.stat(key) != nil, try destination.get(key, atMost: WrappedKey.byteLimit) == bytes { continue }
             try destination.put(key, bytes, .replace)
         }

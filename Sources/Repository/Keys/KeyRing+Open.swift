@@ -41,6 +41,7 @@ extension KeyRing {
         guard wrapped.kind == .machine, let payload = try wrapped.unwrap(machineSecret: file.secret),
             payload.signingKey.id == file.keyID
         else {
+            try requireWhole(wrapped, key, config)
             throw RepoError(
                 .wrongKey, "the key file does not open \(key): one of the two was changed",
                 advice: "Use the file as 'repo key add' wrote it, or another key.")
@@ -55,7 +56,9 @@ extension KeyRing {
             do {
                 let bytes = try store.get(object.key, atMost: WrappedKey.byteLimit)
                 let wrapped = try WrappedKey(bytes, object: "\(object.key)")
-                guard wrapped.kind == .password, let payload = try wrapped.unwrap(password: password) else {
+                guard wrapped.kind == .password else { continue }
+                guard let payload = try wrapped.unwrap(password: password) else {
+                    try requireWhole(wrapped, object.key, config)
                     continue
                 }
                 guard WrappedKey.storeKey(payload.signingKey.id) == object.key else {
@@ -75,6 +78,17 @@ extension KeyRing {
             ?? RepoError(
                 .wrongKey, "the password opens no key of the repository in \(store.location)",
                 advice: "Check the password, or use a machine key with --key-file.")
+    }
+
+    /// Whether a key is as it was made, by what config says of it, which nobody has verified yet: so that damage is not called a wrong password.
+    private static func requireWhole(_ wrapped: WrappedKey, _ key: StoreKey, _ config: [UInt8]) throws(RepoError) {
+        let name = key.description.dropFirst(WrappedKey.prefix.utf8.count)
+        guard let id = KeyID(name), let entry = RepositoryConfig.claimedKey(id, in: config, object: ConfigHistory.object),
+            !wrapped.isSigned(by: entry.verifyingKey)
+        else { return }
+        throw RepoError(
+            .damaged, "\(key) is damaged: its signature is wrong, so what it is locked with opens it no more",
+            advice: "Use another key or password; 'repo check --heal-from' brings the object back from a copy of the repository.")
     }
 
     private static func keyRing(_ payload: KeyPayload, config: [UInt8], _ store: any Store) throws -> KeyRing

@@ -8,7 +8,10 @@ struct WrappedKey {
     static let prefix = "keys/"
 
     private static let magic = Array("repokeyw".utf8)
-    private static let version: UInt32 = 1
+    /// Signed by the key itself. Those of the first programs are of version 1 and have no signature.
+    private static let version: UInt32 = 2
+    private static let versions: ClosedRange<UInt32> = 1...2
+    private static let signatureContext = Array("repo key v2\0".utf8)
     private static let headerCount = 61
     private static let saltByteCount = 32
     private static let machineInfo = Array("repo machine key v1".utf8)
@@ -25,6 +28,8 @@ struct WrappedKey {
     private let nonce: SealingNonce
     private let header: [UInt8]
     private let sealed: [UInt8]
+    /// Nil in version 1.
+    private let signature: [UInt8]?
 
     // MARK: Wrapping
 
@@ -65,8 +70,12 @@ struct WrappedKey {
         let sealed = AuthenticatedCipher(key: key).seal(
             nonce: nonce, associated: writer.bytes, payload.encoded())
         writer.raw(sealed)
+        writer.raw(payload.signingKey.sign(message(sealed: sealed, header: Array(writer.bytes[..<headerCount]))))
         return writer.bytes
     }
+
+    /// What is signed.
+    private static func message(sealed: [UInt8], header: [UInt8]) -> [UInt8] { signatureContext + ObjectHasher.hash(sealed).bytes + header }
 
     // MARK: Unwrapping
 
@@ -77,7 +86,7 @@ struct WrappedKey {
             throw reader.fail("it does not begin as a key")
         }
         let version = try reader.u32()
-        guard version == WrappedKey.version else {
+        guard WrappedKey.versions.contains(version) else {
             throw reader.fail("its version \(version) is unknown; a newer repo may have written it")
         }
         guard let kind = KeyKind(rawValue: try reader.u8()), let role = KeyRole(rawValue: try reader.u8())
@@ -89,7 +98,14 @@ struct WrappedKey {
         salt = Array(try reader.raw(WrappedKey.saltByteCount))
         nonce = SealingNonce(try reader.raw(SealingNonce.byteCount))
         header = Array(bytes[..<WrappedKey.headerCount])
-        sealed = Array(try reader.raw(reader.remaining))
+        let rest = Array(try reader.raw(reader.remaining))
+        if version > 1 {
+            guard rest.count > Signature.byteCount else { throw reader.fail("it ends early") }
+            signature = rest.suffix(Signature.byteCount)
+            sealed = rest.dropLast(Signature.byteCount)
+        } else {
+            (signature, sealed) = (nil, rest)
+        }
         switch kind {
         case .machine:
             guard log2N == 0, r == 0, p == 0 else {
@@ -100,6 +116,12 @@ struct WrappedKey {
                 (1 << log2N) * r * p <= KeyDerivation.scryptWorkLimit
             else { throw reader.fail("its scrypt parameters \(log2N), \(r), \(p) are beyond the limits") }
         }
+    }
+
+    /// Whether this is as the key made it, of which nothing needs to be opened. Those without a signature are taken for that: nobody can tell.
+    func isSigned(by verifyingKey: [UInt8]) -> Bool {
+        guard let signature else { return true }
+        return Signature.isValid(signature, of: WrappedKey.message(sealed: sealed, header: header), by: verifyingKey)
     }
 
     /// Costs one scrypt. Nil for a wrong password, which damaged bytes cannot be told from.

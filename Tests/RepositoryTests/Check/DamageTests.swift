@@ -88,8 +88,6 @@ import Testing
                 .map { try original.store.get($0, atMost: 1 << 30) }
             let isDamaged = injury.apply(bytes, other: other, turn: turn)
             guard isDamaged != nil || injury == .removed else { continue }
-            // What only a password opens is beyond what a check sees: its own tag tells whoever uses it.
-            if kind == .key, ![.flippedFirst, .removed, .emptied].contains(injury) { continue }
             // Absent is a valid state of these.
             if injury == .removed, [.snapshot, .hold, .journal, .report, .collection].contains(kind) { continue }
             let copy = try original.copy()

@@ -25,11 +25,14 @@ struct DamageMap {
 
     private struct Child {
         let name: [UInt8]
-        let id: BlobID
-        let type: BlobType
+        let reference: Reachability.Reference
+
+        var id: BlobID { reference.id }
+        var type: BlobType { reference.type }
     }
 
     private struct Frame {
+        let id: BlobID
         let row: PackNumbering.Row?
         let name: [UInt8]
         let children: [Child]
@@ -42,8 +45,11 @@ struct DamageMap {
     private let badPacks: Set<UInt32>
     private var badCopies: Set<DataCheck.BadCopy>
     private var clean: BlobBitmap
+    private var references = ReferenceCheck()
     /// By object.
     private(set) var harm: [String: Harm] = [:]
+    /// What trees and lists in packs say wrongly of others, by the packs: the first of each.
+    private(set) var flaws: [String: String] = [:]
 
     init(
         _ repository: OpenRepository, _ numbering: PackNumbering, badPacks: Set<UInt32>,
@@ -108,7 +114,7 @@ struct DamageMap {
 
     private mutating func walk(_ snapshot: ObjectID, root: BlobID) throws {
         var stack: [Frame] = []
-        guard try !enter(Child(name: [], id: root, type: .tree), snapshot, &stack) else { return }
+        guard try !enter(Child(name: [], reference: .init(id: root, type: .tree)), snapshot, &stack) else { return }
         while let top = stack.indices.last {
             guard stack[top].next < stack[top].children.count else {
                 let frame = stack.removeLast()
@@ -132,24 +138,52 @@ struct DamageMap {
             note(causes, snapshot, child, stack)
             return true
         }
-        guard child.type != .chunk else { return false }
+        if child.type == .chunk {
+            guard let length = child.reference.length, let record = numbering.copies(child.id).first?.record,
+                let flaw = ReferenceCheck.flaw(of: child.id, record, length: length)
+            else { return false }
+            note(flaw, of: stack.last?.id ?? child.id, snapshot, child, stack)
+            return true
+        }
         let row = numbering.firstRow(child.id)
-        if let row, clean.contains(row) { return false }
+        if let row, clean.contains(row) { return child.type == .list && contradicts(child, snapshot, stack) }
         do {
-            stack.append(Frame(row: row, name: child.name, children: try children(child)))
+            let children = try children(child)
+            if contradicts(child, snapshot, stack) { return true }
+            stack.append(Frame(id: child.id, row: row, name: child.name, children: children))
             return false
         } catch let error as RepoError where error.code == .damaged {
             let copies = numbering.copies(child.id)
             for copy in copies {
                 badCopies.insert(DataCheck.BadCopy(pack: copy.pack, ordinal: copy.record.ordinal))
             }
-            note(
-                copies.isEmpty
-                    ? ["blob \(child.id)"]
-                    : Set(copies.map { "\(PackObject.key(numbering.packs[Int($0.pack)].id))" }),
-                snapshot, child, stack)
+            note(packs(of: child.id), snapshot, child, stack)
             return true
         }
+    }
+
+    /// The objects that hold a blob, or its name where there is none.
+    private func packs(of id: BlobID) -> Set<String> {
+        let copies = numbering.copies(id)
+        return copies.isEmpty ? ["blob \(id)"] : Set(copies.map { "\(PackObject.key(numbering.packs[Int($0.pack)].id))" })
+    }
+
+    /// Whether a list that reads is otherwise than what names it says, or a directory than its parts; it is noted.
+    private mutating func contradicts(_ child: Child, _ snapshot: ObjectID, _ stack: [Frame]) -> Bool {
+        if child.type == .list {
+            guard let flaw = references.flaw(of: child.reference) else { return false }
+            note(flaw, of: stack.last?.id ?? child.id, snapshot, child, stack)
+            return true
+        }
+        guard !child.reference.isPart, let flaw = ReferenceCheck.flaw(ofDirectory: child.id, reader) else { return false }
+        note(flaw, of: child.id, snapshot, child, stack)
+        return true
+    }
+
+    private mutating func note(_ flaw: String, of blob: BlobID, _ snapshot: ObjectID, _ child: Child, _ stack: [Frame]) {
+        let objects = packs(of: blob)
+        for object in objects where flaws[object] == nil { flaws[object] = "blob \(blob) in it says of others what they are not: \(flaw)" }
+        note(objects, snapshot, child, stack)
     }
 
     private mutating func note(_ objects: Set<String>, _ snapshot: ObjectID, _ child: Child, _ stack: [Frame])
@@ -164,21 +198,28 @@ struct DamageMap {
         }
     }
 
-    private func children(_ blob: Child) throws -> [Child] {
+    private mutating func children(_ blob: Child) throws -> [Child] {
         if blob.type == .list {
             let list = try ContentList.decode(try reader.bytes(blob.id, .list), object: "list \(blob.id)")
+            references.note(list, blob.id)
             return list.entries.compactMap { entry in
-                entry.id.map { Child(name: [], id: $0, type: list.level == 0 ? .chunk : .list) }
+                entry.id.map { id in
+                    Child(
+                        name: [],
+                        reference: list.level == 0
+                            ? .init(id: id, type: .chunk, length: entry.length) : .init(id: id, type: .list, length: entry.length, level: list.level - 1))
+                }
             }
         }
         switch try TreeCodec.decode(try reader.bytes(blob.id, .tree), object: "tree \(blob.id)") {
-        case .branch(let parts): return parts.map { Child(name: [], id: $0.id, type: .tree) }
+        case .branch(let parts): return parts.map { Child(name: [], reference: .init(id: $0.id, type: .tree, isPart: true)) }
         case .leaf(let entries):
             return entries.compactMap { entry in
-                switch entry.payload {
-                case .directory(let id): Child(name: entry.name, id: id, type: .tree)
-                case .file(.chunk(let id)): Child(name: entry.name, id: id, type: .chunk)
-                case .file(.list(let id)): Child(name: entry.name, id: id, type: .list)
+                let size = entry.metadata.size
+                return switch entry.payload {
+                case .directory(let id): Child(name: entry.name, reference: .init(id: id, type: .tree))
+                case .file(.chunk(let id)): Child(name: entry.name, reference: .init(id: id, type: .chunk, length: size))
+                case .file(.list(let id)): Child(name: entry.name, reference: .init(id: id, type: .list, length: size))
                 case .file(.empty), .symbolicLink, .special: nil
                 }
             }

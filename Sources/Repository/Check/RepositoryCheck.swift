@@ -219,7 +219,7 @@ public struct RepositoryCheck {
                 let isPack = object.hasPrefix(PackObject.prefix)
                 errors[object] = Damage(
                     object: object, kind: isPack ? .pack : .blob,
-                    problem: isPack ? "a blob in it does not read" : "no index segment names it")
+                    problem: map.flaws[object] ?? (isPack ? "a blob in it does not read" : "no index segment names it"))
             }
             errors[object]?.snapshots = harm.snapshots
             errors[object]?.paths = harm.paths

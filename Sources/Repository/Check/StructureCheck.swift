@@ -1,7 +1,7 @@
 import BlobEngine
 import RepoBase
 
-/// Walks what snapshots need: every blob must be in the index, be of its type, and rest on bases that are there, in a bounded chain.
+/// Walks what snapshots need: every blob must be in the index, be of its type and as long as what names it says, and rest on bases that are there, in a bounded chain.
 ///
 /// Says only whether something is wrong, and errs on the side of yes: `DamageMap` then finds out what. Two bits for each entry of the index;
 /// chunks and bases are looked up in sorted batches, table by table, so that the mapped index is read in order and little of it is resident at a time.
@@ -18,10 +18,11 @@ struct StructureCheck {
     /// Something is missing or does not read; the damage map says what.
     private(set) var hasProblems = false
 
-    private var chunks: [BlobID] = []
+    private var references = ReferenceCheck()
+    private var chunks: [(id: BlobID, length: UInt64)] = []
     private var lookups = 0
 
-    /// Chunks or bases that are looked up together: 16 or 4 MiB.
+    /// Chunks or bases that are looked up together: 20 or 4 MiB.
     private static let batchCount = 1 << 19
     /// Single lookups between two releases of resident memory; each may map 16 pages around two that it touches.
     private static let lookupsPerRelease = 1 << 11
@@ -38,11 +39,12 @@ struct StructureCheck {
         // Out of `self` for the length of the walk, which takes two closures.
         var check = self
         var isUnreadable = false
-        try Reachability.walk(
+        try Reachability.follow(
             roots: snapshots.map(\.snapshot.root), repository, onProblem: { _ in isUnreadable = true },
-            visit: { id, type in
-                if type != .chunk { return check.reachNow(id, type) }
-                check.reachChunk(id)
+            inspect: { reference, node, reader in if !check.agrees(reference, node, reader) { isUnreadable = true } },
+            visit: { reference in
+                guard let length = reference.length, reference.type == .chunk else { return check.reachNow(reference) }
+                check.reachChunk(reference.id, length)
                 return false
             })
         check.resolveChunks()
@@ -56,29 +58,45 @@ struct StructureCheck {
     // MARK: On the way down
 
     /// True when it was not met before.
-    private mutating func reachNow(_ id: BlobID, _ type: BlobType) -> Bool {
+    private mutating func reachNow(_ reference: Reachability.Reference) -> Bool {
         lookups += 1
         if lookups % Self.lookupsPerRelease == 0 { numbering.view.releaseResident() }
-        guard let row = numbering.firstRow(id) else {
+        guard let row = numbering.firstRow(reference.id) else {
             hasProblems = true
             return false
         }
-        return reach(row, type)
+        guard !reach(row, reference.type) else { return true }
+        if reference.type == .list, references.flaw(of: reference) != nil { hasProblems = true }
+        return false
     }
 
-    private mutating func reachChunk(_ id: BlobID) {
-        chunks.append(id)
+    /// Whether it is as it is said to be where it was first named.
+    private mutating func agrees(_ reference: Reachability.Reference, _ node: Reachability.Node, _ reader: BlobReader) -> Bool {
+        switch node {
+        case .list(let list):
+            references.note(list, reference.id)
+            return references.flaw(of: reference) == nil
+        case .tree(.branch): return reference.isPart || ReferenceCheck.flaw(ofDirectory: reference.id, reader) == nil
+        case .tree(.leaf): return true
+        }
+    }
+
+    private mutating func reachChunk(_ id: BlobID, _ length: UInt64) {
+        chunks.append((id, length))
         if chunks.count == Self.batchCount { resolveChunks() }
     }
 
     private mutating func resolveChunks() {
-        chunks.sort()
+        chunks.sort { $0.id < $1.id }
         var isFound = [Bool](repeating: false, count: chunks.count)
         for (number, table) in numbering.view.tables.enumerated() {
-            for (order, id) in chunks.enumerated() where !isFound[order] {
-                guard let position = table.positions(of: id).first else { continue }
+            for (order, chunk) in chunks.enumerated() where !isFound[order] {
+                guard let position = table.positions(of: chunk.id).first else { continue }
                 isFound[order] = true
-                _ = reach(PackNumbering.Row(table: number, position: position), .chunk)
+                let row = PackNumbering.Row(table: number, position: position)
+                let record = numbering.copy(row)?.record
+                if reached.insert(row) { blobs += 1 }
+                if record?.type != .chunk || record.map({ ReferenceCheck.flaw(of: chunk.id, $0, length: chunk.length) != nil }) == true { hasProblems = true }
             }
             table.releaseResident()
         }

@@ -13,6 +13,24 @@ public enum Reachability {
         public let error: RepoError
     }
 
+    /// A blob as something names it, and what is said of it there.
+    struct Reference {
+        let id: BlobID
+        let type: BlobType
+        /// Bytes of content; nil for trees.
+        var length: UInt64?
+        /// That a list is to have; nil where nothing tells.
+        var level: UInt8?
+        /// A part of a directory in several.
+        var isPart = false
+    }
+
+    /// What a reference leads to, where that reads.
+    enum Node {
+        case tree(TreeNode)
+        case list(ContentList)
+    }
+
     /// - Parameters:
     ///   - roots: ids of root trees.
     ///   - onProblem: told of trees and lists that are missing or damaged; the walk goes on without them.
@@ -22,10 +40,19 @@ public enum Reachability {
         roots: [BlobID], _ repository: OpenRepository, reader: BlobReader? = nil,
         onProblem: (Problem) throws -> Void, visit: (BlobID, BlobType) throws -> Bool
     ) throws {
+        try follow(roots: roots, repository, reader: reader, onProblem: onProblem) { try visit($0.id, $0.type) }
+    }
+
+    /// The same, told what is said of each blob where it is named.
+    /// - Parameter inspect: told of each tree and list that is gone below, and where it was met.
+    static func follow(
+        roots: [BlobID], _ repository: OpenRepository, reader: BlobReader? = nil,
+        onProblem: (Problem) throws -> Void, inspect: (Reference, Node, BlobReader) throws -> Void = { _, _, _ in }, visit: (Reference) throws -> Bool
+    ) throws {
         let reader = reader ?? BlobReader(repository)
         for root in roots {
             var walk = Walk(reader: reader)
-            try walk.tree(root, onProblem, visit)
+            try walk.tree(root, onProblem, inspect, visit)
         }
     }
 
@@ -35,24 +62,28 @@ public enum Reachability {
 
         /// Directories wait on a stack of our own: trees may be as deep as paths are long.
         mutating func tree(
-            _ root: BlobID, _ onProblem: (Problem) throws -> Void, _ visit: (BlobID, BlobType) throws -> Bool
+            _ root: BlobID, _ onProblem: (Problem) throws -> Void, _ inspect: (Reference, Node, BlobReader) throws -> Void,
+            _ visit: (Reference) throws -> Bool
         ) throws {
-            var stack: [(id: BlobID, path: [UInt8])] = [(root, [])]
-            while let (id, at) = stack.popLast() {
-                guard try visit(id, .tree) else { continue }
+            var stack: [(reference: Reference, path: [UInt8])] = [(Reference(id: root, type: .tree), [])]
+            while let (reference, at) = stack.popLast() {
+                guard try visit(reference) else { continue }
+                let id = reference.id
                 path = at
                 do {
-                    switch try TreeCodec.decode(try reader.bytes(id, .tree), object: "tree \(id)") {
+                    let node = try TreeCodec.decode(try reader.bytes(id, .tree), object: "tree \(id)")
+                    try inspect(reference, .tree(node), reader)
+                    switch node {
                     case .branch(let parts):
-                        for part in parts.reversed() { stack.append((part.id, at)) }
+                        for part in parts.reversed() { stack.append((Reference(id: part.id, type: .tree, isPart: true), at)) }
                     case .leaf(let entries):
                         for entry in entries.reversed() {
                             let below = at + [UInt8(ascii: "/")] + entry.name
                             switch entry.payload {
-                            case .directory(let subtree): stack.append((subtree, below))
+                            case .directory(let subtree): stack.append((Reference(id: subtree, type: .tree), below))
                             case .file(let content):
                                 path = below
-                                try self.content(content, onProblem, visit)
+                                try self.content(content, entry.metadata.size, onProblem, inspect, visit)
                             case .symbolicLink, .special: continue
                             }
                         }
@@ -64,32 +95,35 @@ public enum Reachability {
         }
 
         func content(
-            _ content: Content, _ onProblem: (Problem) throws -> Void,
-            _ visit: (BlobID, BlobType) throws -> Bool
+            _ content: Content, _ size: UInt64, _ onProblem: (Problem) throws -> Void, _ inspect: (Reference, Node, BlobReader) throws -> Void,
+            _ visit: (Reference) throws -> Bool
         ) throws {
             switch content {
             case .empty: return
-            case .chunk(let id): _ = try visit(id, .chunk)
-            case .list(let id): try list(id, depth: 0, onProblem, visit)
+            case .chunk(let id): _ = try visit(Reference(id: id, type: .chunk, length: size))
+            case .list(let id): try list(Reference(id: id, type: .list, length: size), depth: 0, onProblem, inspect, visit)
             }
         }
 
         func list(
-            _ id: BlobID, depth: Int, _ onProblem: (Problem) throws -> Void,
-            _ visit: (BlobID, BlobType) throws -> Bool
+            _ reference: Reference, depth: Int, _ onProblem: (Problem) throws -> Void, _ inspect: (Reference, Node, BlobReader) throws -> Void,
+            _ visit: (Reference) throws -> Bool
         ) throws {
-            guard try visit(id, .list) else { return }
+            guard try visit(reference) else { return }
+            let id = reference.id
             do {
                 let list = try ContentList.decode(try reader.bytes(id, .list), object: "list \(id)")
                 guard depth + Int(list.level) <= ContentList.maximumLevel else {
                     throw RepoError.damaged("list \(id)", "its levels are too deep")
                 }
+                try inspect(reference, .list(list), reader)
                 for entry in list.entries {
                     guard let below = entry.id else { continue }
                     if list.level == 0 {
-                        _ = try visit(below, .chunk)
+                        _ = try visit(Reference(id: below, type: .chunk, length: entry.length))
                     } else {
-                        try self.list(below, depth: depth + 1, onProblem, visit)
+                        try self.list(
+                            Reference(id: below, type: .list, length: entry.length, level: list.level - 1), depth: depth + 1, onProblem, inspect, visit)
                     }
                 }
             } catch let error as RepoError where error.code == .damaged {

@@ -9,7 +9,7 @@ struct LossyTreeCursor {
     private var leaf: [TreeEntry] = []
     private var position = 0
     private var last: [UInt8]?
-    /// Parts of the directory that do not read.
+    /// Parts of the directory that do not read, and entries that are out of order.
     private(set) var lostParts = 0
     /// Not even its first blob reads.
     let isLost: Bool
@@ -30,7 +30,10 @@ struct LossyTreeCursor {
                 defer { position += 1 }
                 let entry = leaf[position]
                 // The writer needs ascending names; parts out of order are damage of another kind.
-                if let last, !isBefore(last, entry.name) { continue }
+                if let last, !isBefore(last, entry.name) {
+                    lostParts += 1
+                    continue
+                }
                 last = entry.name
                 return entry
             }
@@ -66,6 +69,7 @@ final class ContentCompleteness {
     private let verifiesData: Bool
     private let presentPacks: Set<ObjectID>
     private var known: BlobBitmap
+    private var references = ReferenceCheck()
 
     init(_ repository: OpenRepository, verifiesData: Bool) throws {
         index = try repository.index()
@@ -80,16 +84,18 @@ final class ContentCompleteness {
         presentPacks = present
     }
 
-    func isComplete(_ content: Content) throws -> Bool {
+    /// - Parameter size: bytes that the content is said to have.
+    func isComplete(_ content: Content, size: UInt64) throws -> Bool {
         switch content {
         case .empty: true
-        case .chunk(let id): try isComplete(chunk: id)
-        case .list(let id): try isComplete(list: id, depth: 0)
+        case .chunk(let id): try isComplete(chunk: id, length: size)
+        case .list(let id): try isComplete(list: Reachability.Reference(id: id, type: .list, length: size), depth: 0)
         }
     }
 
-    private func isComplete(chunk id: BlobID) throws -> Bool {
-        try remembering(id) {
+    private func isComplete(chunk id: BlobID, length: UInt64) throws -> Bool {
+        guard let record = numbering.firstRow(id).flatMap(numbering.copy)?.record, ReferenceCheck.flaw(of: id, record, length: length) == nil else { return false }
+        return try remembering(id) {
             guard isPresent(id, depth: 0) else { return false }
             guard verifiesData else { return true }
             do {
@@ -114,34 +120,39 @@ final class ContentCompleteness {
         }
     }
 
-    private func isComplete(list id: BlobID, depth: Int) throws -> Bool {
+    private func isComplete(list reference: Reachability.Reference, depth: Int) throws -> Bool {
         guard depth <= ContentList.maximumLevel else { return false }
-        return try remembering(id) {
+        let id = reference.id
+        let isWhole = try remembering(id) {
             guard let bytes = try? reader.bytes(id, .list),
                 let list = try? ContentList.decode(bytes, object: "list \(id)")
             else { return false }
+            references.note(list, id)
             return try list.entries.allSatisfy { entry in
                 guard let below = entry.id else { return true }
-                return try list.level == 0
-                    ? isComplete(chunk: below) : isComplete(list: below, depth: depth + 1)
+                if list.level == 0 { return try isComplete(chunk: below, length: entry.length) }
+                return try isComplete(list: .init(id: below, type: .list, length: entry.length, level: list.level - 1), depth: depth + 1)
             }
         }
+        return isWhole && references.flaw(of: reference) == nil
     }
 
     /// A whole tree, directories below included.
     func isComplete(tree root: BlobID) throws -> Bool {
-        var stack = [root]
-        while let id = stack.popLast() {
+        var stack = [(id: root, isPart: false)]
+        while let (id, isPart) = stack.popLast() {
             guard let bytes = try? reader.bytes(id, .tree),
                 let node = try? TreeCodec.decode(bytes, object: "tree \(id)")
             else { return false }
             switch node {
-            case .branch(let parts): stack += parts.map(\.id)
+            case .branch(let parts):
+                guard isPart || ReferenceCheck.flaw(ofDirectory: id, reader) == nil else { return false }
+                stack += parts.map { ($0.id, true) }
             case .leaf(let entries):
                 for entry in entries {
                     switch entry.payload {
-                    case .directory(let subtree): stack.append(subtree)
-                    case .file(let content): guard try isComplete(content) else { return false }
+                    case .directory(let subtree): stack.append((subtree, false))
+                    case .file(let content): guard try isComplete(content, size: entry.metadata.size) else { return false }
                     case .symbolicLink, .special: continue
                     }
                 }

@@ -115,7 +115,7 @@ public struct SnapshotRepair {
                         stack.append(Level(cursor: cursor, path: path))
                     }
                 case .file(let content):
-                    if try completeness.isComplete(content) {
+                    if try completeness.isComplete(content, size: item.metadata.size) {
                         try writer.add(item)
                     } else {
                         note(path, "its content is lost")

@@ -11,7 +11,7 @@ public struct TreeCursor {
     public private(set) var leafID: BlobID?
 
     /// A branch above this depth is damage or malice: each level has at least two parts.
-    private static let maximumDepth = 32
+    static let maximumDepth = 32
 
     public init(_ id: BlobID, _ reader: BlobReader) throws {
         self.reader = reader

@@ -11,6 +11,8 @@ enum FuzzTarget: String, CaseIterable {
     case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, parity, zstd, delta
     case segment, control, manifest, history, label, facts, logobject
     case xml, json, location, sftp, cloud
+    /// Not a parser: whole operations.
+    case repository
 
     static let chosen: FuzzTarget = {
         let name = getenv("FUZZ_TARGET").map { String(cString: $0) } ?? ""
@@ -93,6 +95,7 @@ enum FuzzTarget: String, CaseIterable {
             precondition((1024...261_120).contains(abilities.readBytes) || abilities.readBytes == 32_768, "a request without a bound")
             _ = try? SFTPAbilities(version: [0, 0, 0, 3] + body)
         case .cloud: cloud(bytes)
+        case .repository: repository(bytes)
         case .segment, .control, .manifest, .history, .label, .facts: runPostgres(bytes)
         case .logobject: logObject(bytes)
         }

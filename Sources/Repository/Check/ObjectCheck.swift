@@ -230,7 +230,7 @@ struct ObjectCheck {
     ) throws -> [StoreKey] {
         let repository = repository
         let listed = try repository.store.list(prefix)
-        for object in listed where !object.key.description.hasSuffix(".fence") {
+        for object in listed {
             guard let bytes = try bytes(object.key, limit: SealedRecord.byteLimit, damageKind) else {
                 continue
             }

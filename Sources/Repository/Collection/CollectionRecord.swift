@@ -20,7 +20,7 @@ struct CollectionRecord {
     }
 
     static func write(_ key: StoreKey, _ subjects: [[UInt8]], _ repository: OpenRepository) throws {
-        var fields = RecordFields(time: JournalStamp.now().time)
+        var fields = RecordFields(time: JournalStamp.now().time, name: key)
         fields.subjects = subjects
         try repository.store.put(key, SealedRecord.encode(.collection, fields, by: repository.keys), .create)
     }

@@ -58,9 +58,9 @@ struct WriterCensus {
     func isGone(_ id: [UInt8]) throws -> Bool {
         guard id != own, let lastSign = writers[id], fences[id] == nil else { return true }
         guard try isDead(id, lastSign) else { return false }
-        let fence = SealedRecord.encode(
-            .writer, RecordFields(time: JournalStamp.now().time), by: repository.keys)
-        try repository.store.put(WriterRegistration.fenceKey(id), fence, .replace)
+        let key = WriterRegistration.fenceKey(id)
+        let fence = SealedRecord.encode(.writer, RecordFields(time: JournalStamp.now().time, name: key), by: repository.keys)
+        try repository.store.put(key, fence, .replace)
         return true
     }
 

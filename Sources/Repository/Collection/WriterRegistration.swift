@@ -46,7 +46,7 @@ final class WriterRegistration: Sendable {
 
     private func record() -> [UInt8] {
         let stamp = JournalStamp.now()
-        var fields = RecordFields(time: stamp.time)
+        var fields = RecordFields(time: stamp.time, name: key)
         fields.host = stamp.host
         fields.user = stamp.user
         let process = ProcessIdentity.own
@@ -71,8 +71,9 @@ final class WriterRegistration: Sendable {
     func giveSign() throws {
         guard try repository.store.stat(key) != nil else { return }
         hasGivenSign.withLock { $0 = true }
-        let sign = SealedRecord.encode(.writer, RecordFields(time: JournalStamp.now().time), by: repository.keys)
-        try repository.store.put(Self.signKey(identifier), sign, .replace)
+        let signKey = Self.signKey(identifier)
+        let sign = SealedRecord.encode(.writer, RecordFields(time: JournalStamp.now().time, name: signKey), by: repository.keys)
+        try repository.store.put(signKey, sign, .replace)
     }
 
     /// Whether a collector has declared this writer dead: by a fence, or by removing both long after.

@@ -1,4 +1,5 @@
 import RepoBase
+public import Storage
 
 /// The fields that records share (format.md, 7.1, 9 and 10); each kind uses some of them.
 public struct RecordFields: Hashable, Sendable {
@@ -18,8 +19,13 @@ public struct RecordFields: Hashable, Sendable {
     /// When the process started, in clock ticks since the boot; with `processID` and `bootID` it names a
     /// process for good.
     public var processStart: UInt64?
+    /// The key of the object that this is, where it means something under that name alone: put under another one, a record is damage. The first programs gave none.
+    public var name: String?
 
-    public init(time: Int64) { self.time = time }
+    public init(time: Int64, name: StoreKey? = nil) {
+        self.time = time
+        self.name = name.map { "\($0)" }
+    }
 
     /// `subjects` as text; what is not UTF-8 is repaired.
     public var subjectTexts: [String] { subjects.map { String(decoding: $0, as: UTF8.self) } }
@@ -35,6 +41,7 @@ public struct RecordFields: Hashable, Sendable {
         if let bootID { writer.field(19) { $0.raw(bootID.utf8) } }
         if let processID { writer.field(20) { $0.varint(processID) } }
         if let processStart { writer.field(21) { $0.varint(processStart) } }
+        if let name { writer.field(22) { $0.raw(name.utf8) } }
         return writer.bytes
     }
 
@@ -53,6 +60,7 @@ public struct RecordFields: Hashable, Sendable {
             case 19: fields.bootID = try field.restAsText()
             case 20: fields.processID = try field.varint()
             case 21: fields.processStart = try field.varint()
+            case 22: fields.name = try field.restAsText()
             default: return false
             }
             return true

@@ -84,7 +84,9 @@ public struct SealedRecord: Hashable, Sendable {
         _ kind: Kind, _ bytes: [UInt8], object: String, keyRing: KeyRing
     ) throws(RepoError) -> SealedRecord {
         let (signer, epoch, body) = try open(kind, bytes, object: object, keyRing: keyRing)
-        return SealedRecord(signer: signer, epoch: epoch, fields: try RecordFields(body, object: object))
+        let fields = try RecordFields(body, object: object)
+        if let name = fields.name, name != object { throw .damaged(object, "it is \(name)") }
+        return SealedRecord(signer: signer, epoch: epoch, fields: fields)
     }
 
     /// Verifies and opens the frame of a record, whatever its body is.

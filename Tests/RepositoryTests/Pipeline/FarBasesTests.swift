@@ -26,8 +26,13 @@ struct FarBasesTests {
         return bytes
     }()
 
+    /// One secret for all that is compared: where chunks end, and so what a version costs, depends on it.
+    private let master: StreamRepository
+
+    init() throws { master = try StreamRepository() }
+
     private func cost(_ choice: DeltaBaseChoice, isRemote: Bool = true) throws -> Cost {
-        let streams = try StreamRepository()
+        let streams = try StreamRepository(copying: master)
         let one = try streams.store(Self.first, in: streams.open(), previous: nil, threads: 2)
         let before = try streams.size()
         let store = StorageTesting.CountingStore(streams.store)

@@ -5,7 +5,7 @@ import RepoBase
 @testable import Repository
 @testable import StorageRemote
 
-/// Every parser of bytes that nobody vouches for. Each must throw or return: never trap, never allocate more than its
+/// Every parser of bytes that nobody vouches for, and whole operations on what they parse. Each must throw or return: never trap, never allocate more than its
 /// input and the format's limits allow.
 enum FuzzTarget: String, CaseIterable {
     case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, parity, zstd, delta

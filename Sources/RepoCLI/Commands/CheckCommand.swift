@@ -68,6 +68,9 @@ struct CheckCommand: RepoSubcommand {
             if report.errors.contains(where: { $0.kind == .log && $0.problem.hasPrefix("it is missing") == false }) {
                 context.note("'repo repair wal' moves damaged files of the log aside, so that they can be pushed again.")
             }
+            if report.hasFinishedKeyChange {
+                context.note("config was older than the last change of keys, which was interrupted, or an old copy was put back; it is up to date again")
+            }
             for gap in report.logGaps {
                 context.warn(
                     "cluster \(gap.system), timeline \(gap.timeline): \(gap.segments) missing from the log: \(gap.cause). Moments behind it need a newer base backup; "
@@ -163,6 +166,8 @@ private struct CheckResult: Encodable {
     let blobs: UInt64
     let bytesRead: UInt64
     let errors: [Failure]
+    /// True where `config` was behind a change of keys that was interrupted; else absent.
+    let keyChangeFinished: Bool?
     let logGaps: [LogGap]
     let unindexedPacks: [String]
     let verifiedPacks: UInt64
@@ -193,6 +198,7 @@ private struct CheckResult: Encodable {
                 object: damage.object, kind: damage.kind.rawValue, problem: damage.problem,
                 snapshots: damage.snapshots.map { "\($0)" }, paths: damage.paths.map { RawPath.describe($0) })
         }
+        keyChangeFinished = report.hasFinishedKeyChange ? true : nil
         logGaps = report.logGaps.map { LogGap(cluster: "\($0.system)", timeline: $0.timeline, segments: $0.segments, cause: $0.cause) }
         unindexedPacks = report.unindexedPacks.map { "\($0)" }
         verifiedPacks = report.verifiedPacks

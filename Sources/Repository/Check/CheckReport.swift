@@ -19,6 +19,8 @@ public struct CheckReport: Sendable {
     public var archivedBytes: UInt64 = 0
     /// Packs that could not be verified in whole, since deltas in them rest on what is archived.
     public var halfVerifiedPacks: UInt64 = 0
+    /// `config` was an older one than the latest generation, as a crash during a change of keys or an old copy leaves it, and is a copy of that again.
+    public var hasFinishedKeyChange = false
     /// Packs of writers that this full key now vouches for.
     public var endorsedPacks: UInt64 = 0
 

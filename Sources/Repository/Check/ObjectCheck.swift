@@ -8,6 +8,8 @@ struct ObjectCheck {
     private let repository: OpenRepository
     private(set) var objects: UInt64 = 0
     private(set) var errors: [Damage] = []
+    /// `config` was behind a change of keys that was interrupted, and no longer is.
+    private(set) var hasFinishedKeyChange = false
     /// The snapshots that read, oldest first.
     private(set) var snapshots: [SnapshotCatalog.Entry] = []
     /// Index segments that do not read.
@@ -68,6 +70,7 @@ struct ObjectCheck {
             return
         }
         var current = latest?.config.generation ?? 1
+        var isBehind = false
         try examine("config", .config) { () throws(RepoError) in
             let signed = try RepositoryConfig.verified(config, object: "config", authority: authority)
             current = max(current, signed.config.generation)
@@ -75,8 +78,15 @@ struct ObjectCheck {
                 latest == nil || signed.config.generation > latest!.config.generation
                     || latest!.bytes == config
             else {
-                throw .damaged("config", "it is not a copy of the latest generation under configs/: a key change was interrupted, or an old copy put back; 'repo prune' puts that right")
+                isBehind = true
+                return
             }
+        }
+        if isBehind, let latest, !finish(latest) {
+            errors.append(
+                Damage(
+                    object: "config", kind: .config,
+                    problem: "it is not a copy of the latest generation under configs/: a key change was interrupted, or an old copy put back; 'repo prune', or a check that may write there, puts that right"))
         }
         for generation in 1...min(current, Self.generationLimit) {
             let key = ConfigHistory.generationKey(generation)
@@ -84,6 +94,15 @@ struct ObjectCheck {
                 errors.append(Damage(object: "\(key)", kind: .config, problem: "it is missing"))
             }
         }
+    }
+
+    /// Makes `config` a copy of the latest generation, as a prune does; what a crash leaves behind between two puts is no damage. False where nothing may be written.
+    private mutating func finish(_ latest: SignedConfig) -> Bool {
+        guard repository.keys.role == .full, !repository.store.isReadOnly, (try? repository.keys.history(in: repository.store).publish(latest)) != nil else {
+            return false
+        }
+        hasFinishedKeyChange = true
+        return true
     }
 
     /// A config's generations are counted one by one up to here.

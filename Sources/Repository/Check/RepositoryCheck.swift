@@ -5,7 +5,7 @@ import Storage
 /// Verifies a repository: that everything its snapshots need is there and, where asked, that it reads.
 ///
 /// Reads only, but for the packs of writers that a full key has verified in whole: those it vouches for in a segment of its own
-/// (design, signatures).
+/// (design, signatures); and for a change of keys that was interrupted, which it finishes.
 public struct RepositoryCheck {
     public struct Options: Sendable {
         /// Which packs are read in whole; nil: none.
@@ -66,6 +66,7 @@ public struct RepositoryCheck {
         var report = CheckReport()
         report.objects = objects.objects
         report.errors = objects.errors
+        report.hasFinishedKeyChange = objects.hasFinishedKeyChange
         let snapshots = try selected(objects.snapshots)
         let numbering = PackNumbering(try repository.reloadIndex())
 

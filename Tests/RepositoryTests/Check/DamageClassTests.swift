@@ -152,7 +152,7 @@ import Testing
         }
     }
 
-    @Test("An older config in its place is named") func rolledBack() throws {
+    @Test("An older config in its place is told, and replaced by the latest") func rolledBack() throws {
         defer { repository.remove() }
         let generations = try repository.keys("configs/")
         #expect(generations.count >= 3)
@@ -160,7 +160,10 @@ import Testing
             let copy = try repository.copy()
             defer { copy.remove() }
             try copy.store.put(ConfigHistory.key, copy.store.get(generation, atMost: 1 << 20), .replace)
-            #expect(try isNamed(ConfigHistory.key, copy), "\(generation)")
+            let report = try copy.check()
+            #expect(report.hasFinishedKeyChange && report.errors.isEmpty, "\(generation)")
+            #expect(try copy.store.get(ConfigHistory.key, atMost: 1 << 20) == copy.store.get(generations.last!, atMost: 1 << 20))
+            #expect(try !copy.check().hasFinishedKeyChange)
         }
     }
 

@@ -155,6 +155,26 @@ struct RepositoryCommandTests {
         #expect(session.run("snapshots").status == 11)
     }
 
+    /// What a file or a command gives is the password that a person types, whatever its line ends with.
+    @Test(arguments: ["correct horse", "correct horse\n", "correct horse\r\n", "correct horse\nsecond line", "correct horse\r"])
+    func aPasswordIsTheFirstLine(_ text: String) throws {
+        let password = text.hasSuffix("\r") ? "correct horse\r" : "correct horse"
+        for way in ["file", "command"] {
+            let session = try CommandSession(creating: false)
+            let file = try session.file("password", text)
+            session.environment["REPO_PASSWORD"] = nil
+            session.environment["REPO_KEY_FILE"] = nil
+            #expect(session.run("init", "--password-\(way)", way == "file" ? file : "cat '\(file)'").status == 0)
+            session.environment["REPO_PASSWORD"] = password
+            #expect(session.run("snapshots").status == 0, "\(way)")
+            // And the other way round.
+            #expect(session.run("key", "passwd", "--new-password-file", file).status == 0)
+            #expect(session.run("snapshots").status == 0, "\(way)")
+            session.environment["REPO_PASSWORD"] = nil
+            #expect(session.run("snapshots", "--password-\(way)", way == "file" ? file : "cat '\(file)'").status == 0, "\(way)")
+        }
+    }
+
     @Test func aPasswordIsChanged() throws {
         let session = try CommandSession()
         session.environment["REPO_KEY_FILE"] = nil

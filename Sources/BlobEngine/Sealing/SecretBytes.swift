@@ -52,7 +52,7 @@ public final class SecretBytes: @unchecked Sendable {
     }
 
     /// Overwrites an array that held a secret, with all copies that share its memory: for the way from where it came into a `SecretBytes`. Nobody may
-    /// use any of them afterwards.
+    /// use any of them afterwards. An array that was made of a slice of all of another one shares its memory, too.
     public static func wipe(_ bytes: consuming [UInt8]) {
         bytes.withUnsafeBytes { if let base = $0.baseAddress { OPENSSL_cleanse(UnsafeMutableRawPointer(mutating: base), $0.count) } }
     }

@@ -72,7 +72,9 @@ enum CredentialSource: Equatable {
 
     /// The first line, without its end.
     private func password(in bytes: [UInt8], _ place: String) throws(RepoError) -> [UInt8] {
-        var line = Array(bytes.prefix { $0 != UInt8(ascii: "\n") })
+        // Appended, so that it has memory of its own: an array made of a slice that is the whole array is that array, and would be wiped with it.
+        var line: [UInt8] = []
+        line.append(contentsOf: bytes.prefix { $0 != UInt8(ascii: "\n") })
         defer { SecretBytes.wipe(bytes) }
         if line.last == UInt8(ascii: "\r"), line.count < bytes.count { line.removeLast() }
         guard !line.isEmpty else {

@@ -38,6 +38,7 @@ struct CopyCommand: RepoSubcommand {
     @Flag(name: .customLong("status"), help: "Count the copies that are verified, and send nothing.") var isStatus = false
     @Option(help: ArgumentHelp("With --status: a copy counts for so long after its data was verified.", valueName: "duration")) var within = "35d"
     @Option(help: ArgumentHelp("With --status: the newest snapshots there may be so much older than here.", valueName: "duration")) var lag = "2d"
+    @OptionGroup var thaw: ThawArguments
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func validate() throws {
@@ -96,6 +97,10 @@ struct CopyCommand: RepoSubcommand {
             if context.options.verbose { context.note(step) }
         }
         try copy.prepare()
+        if repository.store.hasArchive {
+            try thaw.require(
+                copy.archivedPacks(entries), for: "this copy", in: repository.store, context, isDryRun: isDryRun, less: " With --latest or --source, fewer may do.")
+        }
         let isAll = snapshots.isEmpty && source == nil && !latest
         let (log, outcome) = try ProgressDisplay.during(context, "copy", { ProgressSample(progress.values) }) {
             // First, so that no base backup is there without the log that makes it whole.

@@ -41,21 +41,31 @@ struct ThawArguments: ParsableArguments {
         guard repository.store.hasArchive else { return }
         var packs = try ThawedPacks(repository)
         try packs.add(root, selection: selection)
+        try require(packs, for: "this restore", in: repository.store, context, isDryRun: isDryRun, less: " With --include, fewer may do.")
+    }
+
+    /// The same of packs that are known already.
+    /// - Parameters:
+    ///   - purpose: as in "this restore".
+    ///   - less: how less would do, in a sentence with a space before it.
+    func require(
+        _ packs: ThawedPacks, for purpose: String, in store: any Store, _ context: CommandContext, isDryRun: Bool = false, less: String = ""
+    ) throws {
         let state = try packs.state()
         guard !state.isReady else { return }
         let what = "\(NumberText.grouped(UInt64(state.count))) packs, \(ByteCount.describe(state.bytes)),"
         guard thaw, !isDryRun else {
             let asked = state.thawing.isEmpty ? "" : "; \(NumberText.grouped(UInt64(state.thawing.count))) of them are on their way"
             throw RepoError(
-                .archived, "\(what) that this restore needs are in an archival tier\(asked)",
+                .archived, "\(what) that \(purpose) needs are in an archival tier\(asked)",
                 advice: "Nothing was touched. Run it again with --thaw, which brings them back for \(thawDays) days and goes on when they are there; "
-                    + "--thaw-tier bulk is the cheapest. With --include, fewer may do.")
+                    + "--thaw-tier bulk is the cheapest.\(less)")
         }
-        try ThawedPacks.request(state.archived, ThawRequest(days: thawDays, tier: thawTier.tier), in: repository.store)
+        try ThawedPacks.request(state.archived, ThawRequest(days: thawDays, tier: thawTier.tier), in: store)
         let ready = try context.now().seconds + thawTier.tier.longestSeconds
         let time = TimeDisplay.local(FileTime(seconds: ready, nanoseconds: 0), in: context.zone)
         // Some stores are faster than they promise.
-        let left = try ThawedPacks.state(of: state.archived + state.thawing, in: repository.store)
+        let left = try ThawedPacks.state(of: state.archived + state.thawing, in: store)
         guard !left.isReady else { return }
         guard !noWait else {
             throw RepoError(
@@ -64,7 +74,7 @@ struct ThawArguments: ParsableArguments {
         }
         context.note("\(what) are on their way from the archive, and there at \(time) at the latest")
         var told = left.count
-        try ThawedPacks.wait(for: left.archived + left.thawing, in: repository.store, every: try interval(context.console)) { count in
+        try ThawedPacks.wait(for: left.archived + left.thawing, in: store, every: try interval(context.console)) { count in
             guard count < told else { return }
             told = count
             context.note("at most \(NumberText.grouped(UInt64(count))) packs are not there yet")

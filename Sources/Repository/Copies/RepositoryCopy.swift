@@ -38,6 +38,34 @@ public final class RepositoryCopy {
         if isTwin, !isDryRun { try twinKeys.bring() }
     }
 
+    /// What a copy of `entries` reads here of packs in archival tiers, without changing anything. Costs one listing, and where anything is archived what planning the
+    /// copy costs.
+    public func archivedPacks(_ entries: [SnapshotCatalog.Entry]) throws -> ThawedPacks {
+        try source.reloadIndex()
+        var packs = try ThawedPacks(source)
+        guard !packs.isEmpty else { return packs }
+        try destination.reloadIndexToRestOn()
+        let present = try PresentCopies(destination, isTwin: isTwin)
+        let wanted = entries.filter { present.copy(of: $0, from: source.keys.repositoryID) == nil }
+        guard !isTwin else {
+            var plan = try PackPlan(source, lacking: try destination.index())
+            let reader = BlobReader(source)
+            for (number, entry) in wanted.enumerated() {
+                do { try plan.add(entry.snapshot.root, number: number, reader: reader) } catch let error as RepoError where error.code == .damaged {}
+            }
+            let stored = try PackObject.all(in: destination.store)
+            for id in plan.needs.keys where !stored.contains(id) { packs.add(pack: id) }
+            return packs
+        }
+        // What the copy of the snapshot before has is found there without being read (docs/copies.md).
+        let pairs = present.pairs(with: try SnapshotCatalog(source).all(onProblem: { _, _ in }), of: source.keys.repositoryID)
+        for (line, entries) in Dictionary(grouping: wanted, by: { "\($0.snapshot.host)\0\($0.snapshot.source)" }) {
+            try packs.pass(over: pairs[line]?.source)
+            for entry in entries { try packs.add(entry.snapshot.root) }
+        }
+        return packs
+    }
+
     /// Copies `entries` and what they need. One that cannot be copied is named in the outcome and keeps no other from being copied; what concerns
     /// the other repository is thrown.
     public func run(_ entries: [SnapshotCatalog.Entry]) throws -> CopyOutcome {

@@ -14,6 +14,8 @@ public struct ThawedPacks {
     /// What the listing tells: some may have been brought back.
     private let listed: [ObjectID: StoredObject]
     private var seen: BlobBitmap
+    /// Chunks that need not be read.
+    private var passed: BlobBitmap
     private var needed: [ObjectID: StoredObject] = [:]
 
     /// One listing of the packs, where the store has archives at all.
@@ -21,6 +23,7 @@ public struct ThawedPacks {
         self.repository = repository
         index = try repository.index()
         seen = BlobBitmap(index)
+        passed = BlobBitmap(index)
         var listed: [ObjectID: StoredObject] = [:]
         if repository.store.hasArchive {
             try repository.store.list(PackObject.prefix) { object in
@@ -38,8 +41,31 @@ public struct ThawedPacks {
     public mutating func add(
         _ root: BlobID, selection: (_ path: [UInt8], _ isDirectory: Bool) -> RestoreDecision = { _, _ in .restore }
     ) throws {
+        try forEachChunk(of: root, selection: selection) { packs, id in packs.add(id, links: 0) }
+    }
+
+    /// Chunks of this tree need not be read by what is added from now on, but as bases of others.
+    /// - Parameter root: instead of the one before; nil: none.
+    mutating func pass(over root: BlobID?) throws {
+        passed = BlobBitmap(index)
+        guard let root else { return }
+        try forEachChunk(of: root) { packs, id in packs.index.forEachEntry(of: id) { _ = packs.passed.insert(table: $0, position: $1) } }
+    }
+
+    /// Adds a pack that is read whatever is in it.
+    mutating func add(pack: ObjectID) {
+        if let object = listed[pack] { needed[pack] = object }
+    }
+
+    private mutating func forEachChunk(
+        of root: BlobID, selection: (_ path: [UInt8], _ isDirectory: Bool) -> RestoreDecision = { _, _ in .restore },
+        _ body: (inout ThawedPacks, BlobID) -> Void
+    ) throws {
         guard !isEmpty else { return }
         let reader = BlobReader(repository)
+        // Out of `self` for the length of the walk.
+        var packs = self
+        defer { self = packs }
         try TreeListing(reader).walk(root, onProblem: { _, _ in }) { path, entry in
             let decision = selection(path, entry.subtree != nil)
             guard decision != .skip else { return .skip }
@@ -47,7 +73,7 @@ public struct ThawedPacks {
             guard decision == .restore, let content = entry.content else { return .skip }
             do {
                 try ContentWalk.entries(of: content, size: entry.metadata.size, reader) { chunk, _ in
-                    if let id = chunk.id { add(id, links: 0) }
+                    if let id = chunk.id { body(&packs, id) }
                     return true
                 }
             } catch let error as RepoError where error.code == .damaged {
@@ -60,7 +86,10 @@ public struct ThawedPacks {
     /// A chunk, and the bases that it rests on.
     private mutating func add(_ id: BlobID, links: Int) {
         var isNew = false
-        index.forEachEntry(of: id) { table, position in if seen.insert(table: table, position: position) { isNew = true } }
+        index.forEachEntry(of: id) { table, position in
+            if links == 0, passed.contains(table: table, position: position) { return }
+            if seen.insert(table: table, position: position) { isNew = true }
+        }
         let places = index.locations(of: id).filter { $0.record.type == .chunk }
         // A copy that can be read at once comes first, then one in a pack that is needed in any case.
         guard isNew, links <= BlobReader.maximumChain,

@@ -114,6 +114,40 @@ struct S3ArchiveProgramTests {
         #expect(try FileTree.read(folder + "/last" + tree + "/kept") == changed)
     }
 
+    @Test("A copy says what it needs of the archive before anything is sent, brings it back when told, and needs no more than what is lacking there", arguments: [true, false])
+    func copied(isTwin: Bool) throws {
+        defer { end() }
+        var numbers = SeededNumbers(seed: 3)
+        let tree = folder + "/tree"
+        try FileTree.write(tree + "/a", numbers.bytes(400_000))
+        let first = try run("snapshot", "files", tree, "--quiet").text
+        let copy = folder + "/copy"
+        let there = try program.with(["REPO_URL": copy, "REPO_CACHE_DIR": folder + "/cache2"].merging(isTwin ? [:] : ["REPO_KEY_FILE": nil, "REPO_PASSWORD": "other"]) { $1 })
+        let made = try isTwin ? there.with(["REPO_URL": nil]).run("init", "--repo", copy, "--copy-of", #require(program.environment["REPO_URL"])) : there.run("init")
+        #expect(made.status == 0, "\(made)")
+        try FileTree.write(folder + "/password", Array("other".utf8))
+        let to = ["--to", copy] + (isTwin ? [] : ["--to-password-file", folder + "/password"])
+        let refused = try program.run(["copy"] + to)
+        #expect(refused.status == 15 && refused.errors.contains("1 packs, "), "\(refused)")
+        #expect(refused.errors.contains("that this copy needs are in an archival tier"), "\(refused)")
+        #expect(try there.run("snapshots").text.contains(first.prefix(8)) == false)
+        try server.setLooksUntilThere(2)
+        let asked = try program.run(["copy", "--thaw", "--no-wait"] + to)
+        #expect(asked.status == 75, "\(asked)")
+        let came = try program.run(["copy", "--thaw"] + to)
+        #expect(came.status == 0, "\(came)")
+        try FileTree.write(tree + "/b", numbers.bytes(300_000))
+        let second = try run("snapshot", "files", tree, "--quiet").text
+        // What is there already is not asked for again.
+        let more = try program.run(["copy"] + to)
+        #expect(more.status == 15 && more.errors.contains("1 packs, "), "\(more)")
+        let last = try program.run(["copy", "--thaw"] + to)
+        #expect(last.status == 0, "\(last)")
+        let check = try there.run("check", "--read-data")
+        #expect(check.status == 0, "\(check)")
+        for name in ["a", "b"] { #expect(try there.run("cat", "latest", tree + "/" + name).output == FileTree.read(tree + "/" + name), "\(second)") }
+    }
+
     @Test("A cluster is recovered only after its base backup was brought back; its log is never in the archive")
     func cluster() throws {
         defer { end() }

@@ -39,6 +39,39 @@ struct StatusTests {
         #expect(cluster.promise?.kept == time(400) && cluster.promise?.isKept == true)
     }
 
+    @Test("a part of a segment, received or left by a promotion, moves a window's end to the last commit in it", arguments: [false, true])
+    func partOfASegment(isLeftByPromotion: Bool) throws {
+        let fixture = try ArchiveFixture()
+        let size = WALSegmentSize(bytes: 1 << 20)!
+        try fixture.archiveSegments(1...10)
+        try fixture.backup(from: 3 << 20, to: 4 << 20, at: 400)
+        let name = ArchiveFixture.segment(11, size: size)
+        var facts = WALFacts()
+        facts.transactionEnds = 1
+        (facts.lowestTransaction, facts.highestTransaction) = (11, 11)
+        let commit = PostgresTime(time(1042))
+        (facts.earliestEnd, facts.latestEnd, facts.lastEnd) = (commit, commit, commit)
+        facts.endOfRecords = LogSequenceNumber((11 << 20) + 8192)
+        let file = isLeftByPromotion ? ArchivedFile.partial(segment: name).name : name
+        let object = isLeftByPromotion ? WALObjectName.file(.partial(segment: name)) : .received(segment: name, length: 8192)
+        try fixture.archive().store(
+            [ArchiveFixture.file(file, seed: 1, count: 8192, facts: facts)], system: system, segmentSize: size, as: object)
+        let promises = ["main-db": (span: "30d", since: time(500))]
+        var cluster = try #require(try fixture.archive().status(promises: promises).clusters.first)
+        #expect(cluster.windows.map(\.to) == [time(1042)])
+        #expect(cluster.windows.map(\.end.value) == [(11 << 20) + 8192])
+        #expect(cluster.timelines.map(\.end?.value) == [(11 << 20) + 8192])
+        #expect(cluster.promise?.kept == time(400))
+
+        // Damaged, it counts as far as names tell.
+        let key = object.key(systemIdentifier: system)
+        try fixture.store.put(key, Array(repeating: 1, count: 4096), .replace)
+        cluster = try #require(try fixture.archive().status(promises: promises).clusters.first)
+        #expect(cluster.windows.map(\.to) == [time(1000)])
+        #expect(cluster.windows.map(\.end.value) == [(11 << 20) + (isLeftByPromotion ? 0 : 8192)])
+        #expect(cluster.promise?.kept == time(400))
+    }
+
     @Test("a gap's cause is told where it is known")
     func causes() throws {
         let fixture = try ArchiveFixture()

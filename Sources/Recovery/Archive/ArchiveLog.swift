@@ -41,20 +41,12 @@ public final class ArchiveLog: LogView {
             }
             for number in timeline.partials where !extent.hasWhole(number) {
                 let segment = WALSegment(timeline: timeline.timeline, number: number)
-                guard let (length, facts) = try partial(segment), length > extent.received[number] ?? 0 else { continue }
+                guard let (length, facts) = try archive.partial(segment, size: segmentSize, system: systemIdentifier), length > extent.received[number] ?? 0 else { continue }
                 extent.received[number] = length
                 partials[segment] = (length, facts)
             }
             extents[timeline.timeline] = extent
         }
-    }
-
-    /// The log in a `.partial` file, as far as `wal get` counts it.
-    private func partial(_ segment: WALSegment) throws -> (UInt32, WALFacts)? {
-        let name = segment.name(segmentSize)
-        let facts = try archive.open(.file(.partial(segment: name)), system: systemIdentifier).facts().first ?? nil
-        guard let facts, let end = facts.endOfRecords, end > segment.start(segmentSize), end <= segment.end(segmentSize) else { return nil }
-        return (UInt32(end.value - segment.start(segmentSize).value), facts)
     }
 
     // MARK: - What is there

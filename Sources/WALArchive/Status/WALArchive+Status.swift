@@ -57,7 +57,7 @@ extension WALArchive {
         result.firstSegment = timeline.runs.first.map { timeline.name($0.lowerBound) }
         guard let last = timeline.runs.last?.upperBound else { return result }
         result.lastSegment = timeline.name(last)
-        result.end = end(of: timeline, behind: last)
+        result.end = try end(of: timeline, behind: last, system).position
         if let holder = timeline.objects(holding: last).last {
             do {
                 let description = try open(holder, system: system).description
@@ -69,10 +69,14 @@ extension WALArchive {
         return result
     }
 
-    /// Behind a segment, and behind what had been received of the next one.
-    private func end(of timeline: WALTimeline, behind segment: UInt64) -> LogSequenceNumber {
-        let received = timeline.received.last { $0.number == segment + 1 }?.length ?? 0
-        return LogSequenceNumber((segment + 1) * UInt64(timeline.segmentSize.bytes) + UInt64(received))
+    /// Behind a segment and the part of the next one that there is, with the time of the latest commit or abort in that part.
+    private func end(
+        of timeline: WALTimeline, behind segment: UInt64, _ system: UInt64
+    ) throws -> (position: LogSequenceNumber, latestEnd: FileTime?) {
+        let tail = try tail(of: timeline, behind: segment, system: system)
+        return (
+            LogSequenceNumber((segment + 1) * UInt64(timeline.segmentSize.bytes) + UInt64(tail.length)), tail.facts?.latestEnd?.fileTime
+        )
     }
 
     /// The stretches of time that a timeline's log makes recoverable, each with the earliest backup that leads into it.
@@ -99,11 +103,12 @@ extension WALArchive {
                 continue
             }
             let first = backup.facts.timeline == own ? backup.firstSegment : timeline.run(holding: reached.segment)?.lowerBound ?? reached.segment
+            let end = try end(of: timeline, behind: reached.segment, inventory.systemIdentifier)
+            let whole = try lastEnd(own, upTo: reached.segment, notBelow: first, facts)
             windows.append(
                 .init(
                     timeline: own, backup: backup.id, from: backup.facts.stopTime, start: backup.facts.stop,
-                    to: try lastEnd(own, upTo: reached.segment, notBelow: first, facts), end: end(of: timeline, behind: reached.segment),
-                    backups: 1))
+                    to: [whole, end.latestEnd].compactMap(\.self).max(), end: end.position, backups: 1))
             ends.append((reached.segment, first))
         }
         return windows

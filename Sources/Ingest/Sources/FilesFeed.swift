@@ -152,7 +152,7 @@ final class FilesFeed: @unchecked Sendable {
         }
         let shape = try shape(of: &file, found)
         let metadata = file.metadata
-        let feed = writer.beginContent(shape, previous: found.previous)
+        let feed = writer.beginContent(shape, previous: found.before?.content)
         var failure: FileSystemError?
         do {
             try FileReading.read(&file, into: feed, shape: shape, size: metadata.size)
@@ -173,12 +173,15 @@ final class FilesFeed: @unchecked Sendable {
         let entry = TreeEntry(
             name: found.name, metadata: metadata, payload: .file(.empty), isIncomplete: failure != nil || isTorn,
             isPageAligned: shape == .pageAligned)
+        // A file that was read because its times are too young to vouch for it may be what it was: its content tells, once it is known.
+        let previous = found.before?.content
+        let isTouched = found.before.map { !metadata.isUnchanged(since: $0.metadata) } ?? true
         writer.count { progress in
             progress.logicalBytes += size
-            if found.isKnown { progress.filesChanged += 1 } else { progress.filesNew += 1 }
+            if previous == nil { progress.filesNew += 1 } else if isTouched { progress.filesChanged += 1 }
         }
         if let identity = found.identity { linked[identity] = (content, entry) }
-        try writer.add(entry, content: content)
+        try writer.add(entry, content: content, comparedWith: isTouched ? nil : previous)
     }
 
     /// Sparse files and those that change in place are cut at fixed places; a file of one chunk needs no telling.
@@ -212,16 +215,14 @@ final class FoundFile: @unchecked Sendable {
     let clusterOffset: Int?
     /// Of a file with several names.
     let identity: FileIdentity?
-    /// Whether the snapshot before has a file of that name, and its content.
-    let isKnown: Bool
-    let previous: Content?
+    /// The file of that name in the snapshot before.
+    let before: TreeEntry?
 
     init(_ file: consuming OpenedFile, name: [UInt8], _ entry: WalkedEntry, identity: FileIdentity?, before: TreeEntry?) {
         self.name = name
         clusterOffset = entry.clusterOffset
         self.identity = identity
-        isKnown = before?.content != nil
-        previous = before?.content
+        self.before = before?.content == nil ? nil : before
         self.file = consume file
     }
 

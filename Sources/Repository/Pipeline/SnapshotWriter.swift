@@ -79,8 +79,9 @@ public final class SnapshotWriter {
     public func leaveDirectory() throws { try assembler.push(.leave) }
 
     /// An entry of the open directory. With `content`, its size and payload come from there.
-    public func add(_ entry: TreeEntry, content: PendingContent? = nil) throws {
-        try assembler.push(.entry(entry, content))
+    /// - Parameter previous: the content of the same file in the snapshot before: then it is counted, as changed or unmodified.
+    public func add(_ entry: TreeEntry, content: PendingContent? = nil, comparedWith previous: Content? = nil) throws {
+        try assembler.push(.entry(entry, content, comparedWith: previous))
     }
 
     /// Begins a content; it is fed on this thread and ended before the next begins.

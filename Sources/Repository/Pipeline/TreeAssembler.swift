@@ -8,7 +8,8 @@ import RepoBase
 final class TreeAssembler: Sendable {
     enum Event: Sendable {
         case enter(name: [UInt8], metadata: FileMetadata, isIncomplete: Bool)
-        case entry(TreeEntry, PendingContent?)
+        /// With what the file's content was in the snapshot before, where it is to be counted as changed or unmodified.
+        case entry(TreeEntry, PendingContent?, comparedWith: Content?)
         /// A content whose entry comes later, under its number in the order of these events.
         case keep(PendingContent, previous: Content?)
         case keptEntry(TreeEntry, Int)
@@ -82,11 +83,12 @@ final class TreeAssembler: Sendable {
                 switch event {
                 case .enter(let name, let metadata, let isIncomplete):
                     stack.append(Frame(name: name, metadata: metadata, isIncomplete: isIncomplete))
-                case .entry(var entry, let content):
+                case .entry(var entry, let content, let previous):
                     if let content {
                         let (known, size) = try resolve(content, lane)
                         entry.payload = .file(known)
                         entry.metadata.size = size
+                        if let previous { count(known == previous) }
                     }
                     try append(entry, to: &stack[stack.count - 1], lane)
                 case .keep(let pending, let previous):
@@ -99,14 +101,8 @@ final class TreeAssembler: Sendable {
                     let content = kept[number]
                     entry.payload = .file(content.content)
                     entry.metadata.size = content.size
-                    pipeline.progress.withLock { progress in
-                        switch content.isUnchanged {
-                        case nil: progress.filesNew += 1
-                        case true?: progress.filesUnmodified += 1
-                        case false?: progress.filesChanged += 1
-                        }
-                        progress.logicalBytes += content.size
-                    }
+                    count(content.isUnchanged)
+                    pipeline.progress.withLock { $0.logicalBytes += content.size }
                     try append(entry, to: &stack[stack.count - 1], lane)
                 case .leave:
                     var frame = stack.removeLast()
@@ -124,6 +120,17 @@ final class TreeAssembler: Sendable {
         } catch {
             pipeline.fail(error)
             while events.pop() != nil {}
+        }
+    }
+
+    /// Counts a file whose content is as it was in the snapshot before, or is not; nil for one that was not there.
+    private func count(_ isUnchanged: Bool?) {
+        pipeline.progress.withLock { progress in
+            switch isUnchanged {
+            case nil: progress.filesNew += 1
+            case true?: progress.filesUnmodified += 1
+            case false?: progress.filesChanged += 1
+            }
         }
     }
 

@@ -91,4 +91,26 @@ struct FilesFeedTests {
         #expect(second.statistics.filesUnmodified == 300)
         #expect(second.root != first.root)
     }
+
+    @Test("A file that is read again because its times are young is counted by what is in it")
+    func youngFiles() throws {
+        let watchdog = Watchdog()
+        defer { watchdog.end() }
+        let fixture = try RestoreFixture()
+        for number in 0..<20 { fixture.source.write(Array("file-\(number)".utf8), content(number, 3000)) }
+        fixture.source.write(Array("empty".utf8), [])
+        fixture.source.write(Array("large".utf8), content(30, 3_000_000))
+        let first = try fixture.snapshot()
+        #expect(first.statistics.filesNew == 22)
+        let second = try fixture.snapshot()
+        #expect(second.statistics.bytesRead == first.statistics.bytesRead)
+        #expect(second.statistics.filesChanged == 0 && second.statistics.filesUnmodified == 22)
+        // Other content, the same content written again, other times.
+        fixture.source.write(Array("file-0".utf8), content(40, 3000))
+        fixture.source.write(Array("file-1".utf8), content(1, 3000))
+        let past = [timespec(tv_sec: 1, tv_nsec: 0), timespec(tv_sec: 1, tv_nsec: 0)]
+        utimensat(AT_FDCWD, fixture.source.text("file-2"), past, 0)
+        let third = try fixture.snapshot()
+        #expect(third.statistics.filesChanged == 3 && third.statistics.filesUnmodified == 19 && third.statistics.filesNew == 0)
+    }
 }

@@ -51,6 +51,18 @@ struct RepositoryCommandTests {
         #expect(session.names("out\(session.folder)/tree/b") == ["c.conf"])
     }
 
+    @Test(arguments: [["*.cnf"], ["*.conf", "/etc/ngnix"], ["*.conf", "a.txt"]])
+    func anIncludeThatMatchesNothingIsRefusedBeforeAnythingIsTouched(_ includes: [String]) throws {
+        let session = try CommandSession()
+        for name in ["a.conf", "a.txt", "b/c.conf"] { try session.file("tree/" + name, name) }
+        _ = session.run("snapshot", "files", session.folder + "/tree")
+        let words = includes.flatMap { ["--include", $0] } + ["--exclude", "a.txt", "--include", "!b"]
+        let outcome = session.run(["restore", "latest", "--target", session.folder + "/out"] + words)
+        #expect(outcome.status == 1)
+        #expect(outcome.errors.contains("nothing in the snapshot matches '--include \(includes.last!)'"))
+        #expect(session.names("out").isEmpty)
+    }
+
     @Test func aDryRunOfARestoreTouchesNothing() throws {
         let session = try CommandSession()
         try session.file("tree/a", "a")

@@ -58,6 +58,20 @@ struct SnapshotCommandTests {
         #expect(session.names("repository/writers").isEmpty)
     }
 
+    @Test func aPathThatIsNotThereIsNamedAndTheOthersAreTaken() throws {
+        let session = try CommandSession()
+        try session.file("tree/a", "a")
+        let (there, missing) = (session.folder + "/tree", session.folder + "/mnt/b")
+        let outcome = session.run("snapshot", "files", missing, there, "--name", "n")
+        #expect(outcome.status == 3)
+        #expect(outcome.errors.contains("\(missing) cannot be read: No such file or directory"))
+        #expect(session.run("ls", outcome.id).lines.last == there + "/a")
+        let none = session.run("snapshot", "files", missing, "--name", "n")
+        #expect(none.status == 1)
+        #expect(none.errors.contains("no snapshot was made"))
+        #expect(session.names("repository/snapshots").count == 1)
+    }
+
     @Test func aCommandsOptionsAreItsOwn() throws {
         let session = try CommandSession()
         let outcome = session.run("snapshot", "command", "--name", "c", "--", "printf", "%s", "--json")

@@ -20,7 +20,7 @@ public struct FilesSource: Sendable {
         self.walk = walk
     }
 
-    /// What cannot be read is counted and named, and the rest is taken. A path that does not exist at all is refused before anything is stored.
+    /// What cannot be read is counted and named, and the rest is taken: of the given paths, too. Where none of them is there, nothing is stored.
     public func run(
         _ repository: OpenRepository, onStart: (SnapshotWriter) -> Void = { _ in }
     ) throws -> SourceOutcome {
@@ -38,6 +38,7 @@ public struct FilesSource: Sendable {
                 try visitor.begin(root)
                 _ = try walker.walk([root.path], visitor: &visitor)
             }
+            for problem in roots.problems { try feed.push(.problem(problem)) }
             try visitor.finish()
             try feed.finish()
             let problems = feed.problems
@@ -60,7 +61,7 @@ public struct FilesSource: Sendable {
     }
 }
 
-/// The paths of a source as absolute components, sorted, none within another: the shape of the snapshot's upper tree.
+/// The paths of a source that are there, as absolute components, sorted, none within another: the shape of the snapshot's upper tree.
 struct RootPaths {
     struct Root {
         let path: [UInt8]
@@ -68,21 +69,29 @@ struct RootPaths {
     }
 
     let paths: [Root]
+    /// Those that are not there, or cannot be looked at.
+    let problems: [SourceProblem]
 
+    /// Throws `.sourceFailed` where none is there.
     init(_ given: [[UInt8]]) throws(RepoError) {
         let directory = RootLocation.workingDirectory()
         var roots: [Root] = []
+        var problems: [SourceProblem] = []
         for path in given {
             let absolute = RawPath.absolute(path, relativeTo: directory)
             var status = stat()
             let found = absolute.withCString { Int(lstat($0, &status)) }
             guard found == 0 else {
-                throw RepoError(
-                    .sourceFailed, "\(RawPath.describe(absolute)) cannot be read: \(String(cString: strerror(errno)))",
-                    advice: "Correct the path; no snapshot was made.")
+                let why = "\(RawPath.describe(absolute)) cannot be read: \(String(cString: strerror(errno)))"
+                problems.append(SourceProblem(path: absolute, message: why))
+                continue
             }
             roots.append(Root(path: absolute, components: RawPath.components(absolute).map(Array.init)))
         }
+        if roots.isEmpty, let problem = problems.first {
+            throw RepoError(.sourceFailed, problem.message, advice: "Correct the path; no snapshot was made.")
+        }
+        self.problems = problems
         roots.sort { $0.components.lexicographicallyPrecedes($1.components, by: isBefore) }
         var kept: [Root] = []
         for root in roots where kept.last.map({ !root.components.starts(with: $0.components) }) ?? true {

@@ -152,6 +152,7 @@ struct RestoreCommand: RepoSubcommand {
         if !includes.isEmpty || !excludes.isEmpty {
             let selection = RestoreSelection(includes: includes, excludes: excludes)
             options.selection = { selection.decide($0, isDirectory: $1) }
+            options.unmet = { selection.unmet.map { "'--include \(TextDisplay.oneLine($0))'" } }
         }
         try archive.require(entry.snapshot.root, repository, context, isDryRun: isDryRun, selection: options.selection)
         let restorer = Restorer(
@@ -260,19 +261,30 @@ struct RestoreCommand: RepoSubcommand {
 struct RestoreSelection: Sendable {
     private let includes: ExcludeMatcher
     private let excludes: ExcludeMatcher
+    /// The patterns of --include that have matched nothing so far.
+    private let waiting: Monitor<[(pattern: String, matcher: ExcludeMatcher)]>
 
     init(includes: [String], excludes: [String]) {
         let root = [UInt8(ascii: "/")]
         self.includes = ExcludeMatcher(includes.map { ExcludePattern($0) }, root: root)
         self.excludes = ExcludeMatcher(excludes.map { ExcludePattern($0) }, root: root)
+        let positive = includes.filter { !ExcludePattern($0).isNegated }
+        waiting = Monitor(positive.map { ($0, ExcludeMatcher([ExcludePattern($0)], root: root)) })
     }
 
     func decide(_ path: [UInt8], isDirectory: Bool) -> RestoreDecision {
         let relative = Array(path.drop { $0 == UInt8(ascii: "/") })
         if excludes.excludes(relative, isDirectory: isDirectory) { return .skip }
-        if includes.isEmpty || includes.excludes(relative, isDirectory: isDirectory) { return .restore }
+        guard !includes.isEmpty else { return .restore }
+        waiting.withLock { waiting in
+            if !waiting.isEmpty { waiting.removeAll { $0.matcher.excludes(relative, isDirectory: isDirectory) } }
+        }
+        if includes.excludes(relative, isDirectory: isDirectory) { return .restore }
         return isDirectory ? .descend : .skip
     }
+
+    /// Those patterns of --include that have matched nothing that was asked about.
+    var unmet: [String] { waiting.withLock { $0.map(\.pattern) } }
 }
 
 extension ProgressSample {

@@ -40,6 +40,9 @@ public struct RestoreOptions: Sendable {
     public var selection: @Sendable (_ path: [UInt8], _ isDirectory: Bool) -> RestoreDecision = { _, _ in
         .restore
     }
+    /// What was asked for by name and met nowhere, as people wrote it: asked once when everything was looked through and nothing was touched. Where
+    /// there is any, the restore is refused.
+    public var unmet: @Sendable () -> [String] = { [] }
 
     public init() {}
 }

@@ -14,16 +14,18 @@ struct RestoreSurvey {
         let inode: UInt64
     }
 
-    /// Throws `.failed` as soon as the bytes to be written are more than the target has room for. Holes need none, and what stands in the target already
+    /// Throws `.failed` as soon as the bytes to be written are more than the target has room for, and where something that was asked for is not
+    /// there. Holes need none, and what stands in the target already
     /// is counted as room for its successor. Damage is left to the restore itself, which names it.
     func check(_ root: BlobID) throws {
         let available = options.isDryRun ? nil : target.available
         var needed: UInt64 = 0
         var seen: Set<HardLink> = []
+        var isWhole = true
         // For each directory on the way down: the one of the target, where there is one.
         var levels: [TargetDirectory?] = [target.isEmpty ? nil : TargetDirectory([], in: nil)]
         try TreeListing(reader).walk(
-            root, onProblem: { _, _ in }, leave: { _, _ in levels.removeLast() },
+            root, onProblem: { _, _ in isWhole = false }, leave: { _, _ in levels.removeLast() },
             visit: { path, entry in
                 let decision = options.selection(path, entry.subtree != nil)
                 guard decision != .skip else { return .skip }
@@ -50,6 +52,12 @@ struct RestoreSurvey {
                 guard needed <= available else { throw tooSmall(needed, available) }
                 return .skip
             })
+        // What is damaged may have held it.
+        if isWhole, let name = options.unmet().first {
+            throw RepoError(
+                .failed, "nothing in the snapshot matches \(name)",
+                advice: "Nothing was touched. 'repo ls' and 'repo find' show what it holds.")
+        }
     }
 
     /// Without holes. For a small file its size will do; a list that does not read counts nothing, as nothing will be written.

@@ -37,6 +37,22 @@ struct ConfigHistory {
         }
     }
 
+    /// What to do about a `config` that does not verify: no command gets further than that, and a copy of it is nearly always there.
+    func adviceForDamagedConfig() -> String {
+        let names = (try? store.list("configs/").map(\.key).sorted(by: >)) ?? []
+        let whole = names.first { name in
+            guard let bytes = try? store.get(name, atMost: RepositoryConfig.byteLimit),
+                let found = try? RepositoryConfig.verified(bytes, object: "\(name)", authority: authority)
+            else { return false }
+            return ConfigHistory.generationKey(found.config.generation) == name
+        }
+        guard let whole else {
+            return "Bring config and what is below configs/ back from a copy of the repository: nothing below configs/ is whole here."
+        }
+        if whole == names.first { return "\(whole), from which config was copied, is whole: copy it over config." }
+        return "\(names[0]) is damaged as well: bring it back from a copy of the repository, and copy it over config. \(whole) is whole, and older."
+    }
+
     /// The latest generation that follows from `start`. Costs one `stat` when `start` is the latest.
     func latest(from start: SignedConfig) throws -> SignedConfig {
         var latest = start

@@ -93,11 +93,16 @@ extension KeyRing {
 
     private static func keyRing(_ payload: KeyPayload, config: [UInt8], _ store: any Store) throws -> KeyRing
     {
-        let signed = try RepositoryConfig.verified(
-            config, object: ConfigHistory.object, authority: payload.authority)
+        let history = ConfigHistory(store: store, authority: payload.authority)
+        let signed: SignedConfig
+        do {
+            signed = try RepositoryConfig.verified(config, object: ConfigHistory.object, authority: payload.authority)
+        } catch where error.code == .damaged {
+            throw RepoError(error.code, error.message, advice: history.adviceForDamagedConfig())
+        }
         if signed.config.key(payload.signingKey.id) == nil {
             // Perhaps the change that added the key was interrupted before it replaced config.
-            let latest = try ConfigHistory(store: store, authority: payload.authority).latest(from: signed)
+            let latest = try history.latest(from: signed)
             return try KeyRing(payload: payload, config: latest)
         }
         return try KeyRing(payload: payload, config: signed)

@@ -39,6 +39,30 @@ import Testing
         #expect(code { _ = try KeyRing.open(store, machine.credentials) } == .damaged)
     }
 
+    /// No command gets further, so 'repo check' is no advice here.
+    @Test func `a damaged config's error names the generation to bring it back from`() throws {
+        var (store, keyRing) = try KeyFixtures.create()
+        _ = try keyRing.addMachineKey(to: store)
+        let generations = try store.list("configs/").map(\.key).sorted()
+        let (last, before) = (generations[generations.count - 1], generations[generations.count - 2])
+        let whole = try store.bytes(Self.config)
+        func advice() throws -> String {
+            try store.put(Self.config, Array(whole.dropLast()), .replace)
+            let error = #expect(throws: RepoError.self) { _ = try KeyRing.open(store, .password(KeyFixtures.password)) }
+            return try #require(error?.advice)
+        }
+        #expect(try advice().contains("\(last), from which config was copied, is whole"))
+        try store.put(last, [1, 2, 3], .replace)
+        #expect(try advice().hasPrefix("\(last) is damaged as well"))
+        #expect(try advice().contains("\(before) is whole, and older"))
+        for key in generations { try store.put(key, [], .replace) }
+        #expect(try advice().contains("nothing below configs/ is whole"))
+        // What the advice says works.
+        try store.put(last, whole, .replace)
+        try store.put(Self.config, store.bytes(last), .replace)
+        #expect(throws: Never.self) { _ = try KeyRing.open(store, .password(KeyFixtures.password)) }
+    }
+
     @Test func `config of another repository is refused`() throws {
         let (store, _) = try KeyFixtures.create()
         let (other, _) = try KeyFixtures.create()

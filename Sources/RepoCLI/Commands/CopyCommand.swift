@@ -50,8 +50,9 @@ struct CopyCommand: RepoSubcommand {
         if isStatus { return try CopyStatusRun(to: to.destinations(context), within: within, lag: lag).run(context) }
         let destinations = try to.destinations(context).map { try OtherRepository($0, context) }
         let repository = try context.openRepository()
-        let entries = try chosen(SnapshotCatalog(repository), context)
-        var status = ExitStatus.done
+        let (entries, isWhole) = try chosen(SnapshotCatalog(repository), context)
+        // What reads is copied in any case.
+        var status = isWhole ? ExitStatus.done : RepoError.Code.damaged.exitStatus
         for destination in destinations {
             do {
                 let ended = try copy(entries, from: repository, to: destination, context)
@@ -65,26 +66,31 @@ struct CopyCommand: RepoSubcommand {
         return status
     }
 
-    private func chosen(_ catalog: SnapshotCatalog, _ context: CommandContext) throws -> [SnapshotCatalog.Entry] {
+    /// Also whether all snapshots read among which was chosen.
+    private func chosen(_ catalog: SnapshotCatalog, _ context: CommandContext) throws -> (entries: [SnapshotCatalog.Entry], isWhole: Bool) {
         guard snapshots.isEmpty else {
             var entries: [SnapshotCatalog.Entry] = []
             for name in snapshots {
                 let entry = try catalog.find(name)
                 if !entries.contains(where: { $0.id == entry.id }) { entries.append(entry) }
             }
-            return entries
+            return (entries, true)
         }
-        var entries = try catalog.all(onProblem: { _, error in context.warn(error.message) })
+        var isWhole = true
+        var entries = try catalog.all(onProblem: { _, error in
+            isWhole = false
+            context.warn(error.message)
+        })
         if let source {
             entries.removeAll { $0.snapshot.source != source }
             guard !entries.isEmpty else {
                 throw RepoError(.notFound, "there is no snapshot of source '\(source)'", advice: "'repo snapshots' lists what there is.")
             }
         }
-        guard latest else { return entries }
+        guard latest else { return (entries, isWhole) }
         var newest: [String: SnapshotCatalog.Entry] = [:]
         for entry in entries { newest["\(entry.snapshot.host)\0\(entry.snapshot.source)"] = entry }
-        return entries.filter { newest["\($0.snapshot.host)\0\($0.snapshot.source)"] == $0 }
+        return (entries.filter { newest["\($0.snapshot.host)\0\($0.snapshot.source)"] == $0 }, isWhole)
     }
 
     private func copy(

@@ -62,10 +62,14 @@ struct DrillRun {
             let entry = try catalog.find(name)
             return ([entry], try ClusterHistory.Candidate(entry).map { [$0] } ?? [])
         }
-        let entries = try catalog.all { _, error in context.warn(error.message) }
-            .filter { arguments.source == nil || $0.snapshot.source == arguments.source }
+        var unreadable = UnreadableSnapshots()
+        let entries = try catalog.all {
+            context.warn($1.message)
+            unreadable.add($0, $1)
+        }.filter { arguments.source == nil || $0.snapshot.source == arguments.source }
         let sources = Set(entries.map(\.snapshot.source)).sorted()
         guard let newest = entries.last else {
+            try unreadable.requireNone(besides: nil)
             throw RepoError(
                 .notFound, arguments.source.map { "there is no snapshot of source '\($0)'" } ?? "there is no snapshot yet",
                 advice: "'repo snapshots' lists what there is.")
@@ -76,7 +80,11 @@ struct DrillRun {
                 advice: "Name one with --source: \(sources.map(TextDisplay.oneLine).joined(separator: ", ")).")
         }
         // A source may hold dumps as well: the newest snapshot tells what it is now.
-        guard try ClusterHistory.Candidate(newest) != nil else { return (entries, []) }
+        guard try ClusterHistory.Candidate(newest) != nil else {
+            // Of a cluster another base backup and the log lead to the same moment.
+            try unreadable.requireNone(besides: newest)
+            return (entries, [])
+        }
         return (entries, try entries.compactMap { try ClusterHistory.Candidate($0) })
     }
 

@@ -52,12 +52,18 @@ struct ExtractRun {
             let target = time == nil && !recovery.isAsked ? .immediate : try recovery.target(time.map { try context.moment($0) })
             return try moment([candidate], target)
         }
-        let entries = try catalog.all { _, error in context.warn(error.message) }.filter { source == nil || $0.snapshot.source == source }
+        var unreadable = UnreadableSnapshots()
+        let entries = try catalog.all {
+            context.warn($1.message)
+            unreadable.add($0, $1)
+        }.filter { source == nil || $0.snapshot.source == source }
         let candidates = try entries.compactMap { try ClusterHistory.Candidate($0) }
         let sources = Set(entries.map(\.snapshot.source))
         let newestIsBackup = try entries.last.map { try ClusterHistory.Candidate($0) != nil } ?? false
         if sources.count == 1, !candidates.isEmpty, recovery.isAsked || time != nil || newestIsBackup && options != nil {
-            return try moment(candidates, try recovery.target(time.map { try context.moment($0) }))
+            let target = try recovery.target(time.map { try context.moment($0) })
+            if case .immediate = target { try unreadable.requireNone(besides: candidates.last?.entry) }
+            return try moment(candidates, target)
         }
         guard !recovery.isAsked || sources.count != 1 else {
             throw RepoError(.notFound, "there is no base backup of source '\(sources.first ?? "")'", advice: "'repo snapshot postgres' makes one.")

@@ -187,6 +187,7 @@ struct RestoreCommand: RepoSubcommand {
     ) throws -> Int32? {
         let catalog = SnapshotCatalog(repository)
         let candidates: [ClusterHistory.Candidate]
+        var unreadable = UnreadableSnapshots()
         if let snapshot {
             let entry = try catalog.find(snapshot)
             let candidate = try ClusterHistory.Candidate(entry)
@@ -206,7 +207,10 @@ struct RestoreCommand: RepoSubcommand {
             }
             candidates = [candidate]
         } else {
-            let entries = try catalog.all { _, error in context.warn(error.message) }.filter { source == nil || $0.snapshot.source == source }
+            let entries = try catalog.all {
+                context.warn($1.message)
+                unreadable.add($0, $1)
+            }.filter { source == nil || $0.snapshot.source == source }
             candidates = try entries.compactMap { try ClusterHistory.Candidate($0) }
             let sources = Set(entries.map(\.snapshot.source))
             if sources.count > 1, recovery.isAsked {
@@ -231,12 +235,15 @@ struct RestoreCommand: RepoSubcommand {
         }
         guard !numericOwners else { throw RepoError(.usage, "--numeric-owners does not go with recovering a cluster") }
         concern.clusterSource = candidates.first?.entry.snapshot.source
+        let target = try recovery.target(at.map { try context.moment($0) })
+        // Any other moment is reached from another base backup as well.
+        if case .immediate = target { try unreadable.requireNone(besides: candidates.last?.entry) }
         var run = RecoveryRun(context: context, repository: repository, arguments: recovery, archive: archive)
         run.overwrite = overwrite
         run.deletes = delete
         run.verifies = verify
         run.isDryRun = isDryRun
-        return try run.run(candidates, target: recovery.target(at.map { try context.moment($0) }), into: target) { concern.isTargetTaken = true }
+        return try run.run(candidates, target: target, into: self.target) { concern.isTargetTaken = true }
     }
 
     /// A dry run and --verbose name every entry.

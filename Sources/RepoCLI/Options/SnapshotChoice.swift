@@ -8,7 +8,8 @@ enum SnapshotChoice {
     /// - Parameters:
     ///   - name: an id, a prefix of one, `latest` or `latest:SOURCE`; nil for the newest that fits the rest.
     ///   - time: the newest at or before this moment.
-    /// Throws `.timeNotRecoverable`, naming the nearest snapshot, when there is none so early.
+    /// Throws `.timeNotRecoverable`, naming the nearest snapshot, when there is none so early; `.damaged` where one that does not read may be the
+    /// one that is meant.
     static func find(
         _ name: String?, source: String?, at time: String?, _ catalog: SnapshotCatalog,
         _ context: CommandContext
@@ -21,11 +22,10 @@ enum SnapshotChoice {
             }
             return try catalog.find(name)
         }
-        var damaged = 0
-        let entries = try catalog.all { _, error in
-            damaged += 1
-            context.warn(error.message)
-        }.filter { source == nil || $0.snapshot.source == source }
+        var unreadable = UnreadableSnapshots()
+        let moment = try time.map { try context.moment($0) }
+        let entries = try catalog.all { unreadable.add($0, $1) }.filter { source == nil || $0.snapshot.source == source }
+        try unreadable.requireNone(besides: entries.last { $0.snapshot.time <= moment ?? $0.snapshot.time })
         guard let newest = entries.last else {
             throw RepoError(
                 .notFound,
@@ -40,8 +40,7 @@ enum SnapshotChoice {
                     "Name one with --source: \(sources.sorted().map(TextDisplay.oneLine).joined(separator: ", "))."
             )
         }
-        guard let time else { return newest }
-        let moment = try context.moment(time)
+        guard let moment else { return newest }
         if let found = entries.last(where: { $0.snapshot.time <= moment }) { return found }
         let nearest = entries[0]
         throw RepoError(

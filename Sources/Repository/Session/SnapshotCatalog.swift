@@ -124,11 +124,14 @@ public struct SnapshotCatalog {
     }
 
     /// The snapshot that `SNAP` of the command line means: an id, a unique prefix of one (4 digits or more), `latest`, or `latest:SOURCE`.
+    /// Throws `.damaged` for the latter two where any snapshot does not read.
     public func find(_ text: String) throws -> Entry {
         if text == "latest" || text.hasPrefix("latest:") {
             let source = text.hasPrefix("latest:") ? String(text.dropFirst(7)) : nil
-            guard let entry = try all(onProblem: { _, _ in }).last(where: { source == nil || $0.snapshot.source == source })
-            else {
+            var unreadable = UnreadableSnapshots()
+            let entry = try all(onProblem: { unreadable.add($0, $1) }).last { source == nil || $0.snapshot.source == source }
+            try unreadable.requireNone(besides: entry)
+            guard let entry else {
                 throw RepoError(
                     .notFound, source.map { "there is no snapshot of source '\($0)'" } ?? "there is no snapshot yet",
                     advice: "'repo snapshots' lists what there is.")
@@ -136,5 +139,26 @@ public struct SnapshotCatalog {
             return entry
         }
         return try read(identify(text))
+    }
+}
+
+/// Snapshots that did not read where the newest was asked for, of some source or at some time: each of them may be the one that is meant, since what
+/// does not read does not tell its source. To take the one before it instead would bring back an older state that looks like the newest.
+public struct UnreadableSnapshots {
+    private var damaged: [(id: ObjectID, error: RepoError)] = []
+
+    public init() {}
+
+    public mutating func add(_ id: ObjectID, _ error: RepoError) { damaged.append((id, error)) }
+
+    /// - Parameter newest: the newest that reads, to be named.
+    /// Throws `.damaged` where there is any.
+    public func requireNone(besides newest: SnapshotCatalog.Entry?) throws(RepoError) {
+        guard let first = damaged.first else { return }
+        let others = damaged.count > 1 ? " (and \(damaged.count - 1) more)" : ""
+        let named = newest.map { "The newest that reads is \($0.id.short): name it to take it. " } ?? ""
+        throw RepoError(
+            .damaged, "\(first.error.message)\(others); it may be the newest, and does not tell what it is of",
+            advice: "\(named)'repo check --heal-from' brings it back from a copy, 'repo repair snapshots \(first.id.short)' sets it aside.")
     }
 }

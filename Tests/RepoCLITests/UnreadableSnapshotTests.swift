@@ -73,3 +73,39 @@ import Testing
         #expect(session.run("snapshots", "--repo", there).output.contains(first.prefix(8)))
     }
 }
+
+/// A clock that was wrong for a night dates a snapshot years ahead, and must not make it the newest for all those years.
+@Suite("Choosing the newest while a snapshot is dated in the future") struct FutureSnapshotTests {
+    private let session: CommandSession
+    private let future: String
+    private let newest: String
+
+    init() throws {
+        session = try CommandSession()
+        _ = session.run(["snapshot", "stdin", "--name", "shop.sql"], input: Array("one".utf8))
+        future = session.run(["snapshot", "stdin", "--name", "shop.sql", "--time", "2100-01-01"], input: Array("two".utf8)).id
+        newest = session.run(["snapshot", "stdin", "--name", "shop.sql"], input: Array("three".utf8)).id
+        // The store's clock tells whole seconds.
+        for (seconds, id) in [(-100, future), (-50, newest)] {
+            var times = [timespec(tv_sec: time(nil) + seconds, tv_nsec: 0), timespec(tv_sec: time(nil) + seconds, tv_nsec: 0)]
+            utimensat(AT_FDCWD, "\(session.folder)/repository/snapshots/\(id)", &times, 0)
+        }
+    }
+
+    @Test func theNewestByTheStoresClockIsTaken() throws {
+        #expect(session.run("cat", "latest:shop.sql").output == "three")
+        #expect(session.run("cat", "latest").output == "three")
+        let restored = session.run("restore", "--source", "shop.sql", "--target", session.folder + "/out")
+        #expect(restored.status == 0)
+        #expect(restored.errors.contains("snapshot \(future.prefix(8)) is dated 2100-01-01T00:00:00Z, in the future"))
+        #expect(try String(contentsOfFile: session.folder + "/out/shop.sql", encoding: .utf8) == "three")
+        #expect(session.run("cat", String(future.prefix(8))).output == "two")
+    }
+
+    @Test func whileItIsTheLastThatCameItIsTheNewest() throws {
+        #expect(session.run("forget", newest).status == 0)
+        var times = [timespec(tv_sec: time(nil) + 100, tv_nsec: 0), timespec(tv_sec: time(nil) + 100, tv_nsec: 0)]
+        utimensat(AT_FDCWD, "\(session.folder)/repository/snapshots/\(future)", &times, 0)
+        #expect(session.run("cat", "latest:shop.sql").output == "two")
+    }
+}

@@ -88,9 +88,9 @@ struct CopyCommand: RepoSubcommand {
             }
         }
         guard latest else { return (entries, isWhole) }
-        var newest: [String: SnapshotCatalog.Entry] = [:]
-        for entry in entries { newest["\(entry.snapshot.host)\0\(entry.snapshot.source)"] = entry }
-        return (entries.filter { newest["\($0.snapshot.host)\0\($0.snapshot.source)"] == $0 }, isWhole)
+        let bySource = Dictionary(grouping: entries) { "\($0.snapshot.host)\0\($0.snapshot.source)" }
+        let newest = Set(bySource.values.compactMap { SnapshotCatalog.newest($0)?.id })
+        return (entries.filter { newest.contains($0.id) }, isWhole)
     }
 
     private func copy(

@@ -25,8 +25,9 @@ enum SnapshotChoice {
         var unreadable = UnreadableSnapshots()
         let moment = try time.map { try context.moment($0) }
         let entries = try catalog.all { unreadable.add($0, $1) }.filter { source == nil || $0.snapshot.source == source }
-        try unreadable.requireNone(besides: entries.last { $0.snapshot.time <= moment ?? $0.snapshot.time })
-        guard let newest = entries.last else {
+        let newest = SnapshotCatalog.newest(entries)
+        try unreadable.requireNone(besides: moment.map { moment in entries.last { $0.snapshot.time <= moment } } ?? newest)
+        guard let newest else {
             throw RepoError(
                 .notFound,
                 source.map { "there is no snapshot of source '\($0)'" } ?? "there is no snapshot yet",
@@ -40,7 +41,14 @@ enum SnapshotChoice {
                     "Name one with --source: \(sources.sorted().map(TextDisplay.oneLine).joined(separator: ", "))."
             )
         }
-        guard let moment else { return newest }
+        guard let moment else {
+            if let last = entries.last, last.id != newest.id, last.snapshot.time > newest.snapshot.time {
+                context.warn(
+                    "snapshot \(last.id.short) is dated \(TimeDisplay.utc(last.snapshot.time)), in the future; by the store's clock \(newest.id.short) is newer, "
+                        + "and is taken")
+            }
+            return newest
+        }
         if let found = entries.last(where: { $0.snapshot.time <= moment }) { return found }
         let nearest = entries[0]
         throw RepoError(

@@ -123,13 +123,24 @@ public struct SnapshotCatalog {
         }
     }
 
+    /// The newest of these. One that is dated later than an hour from `now` was made by a clock that was wrong then: it would be the newest for ever. It
+    /// counts from when the store got it, or where that is unknown before all others.
+    public static func newest(_ entries: [Entry], now: FileTime = SystemClock.now()) -> Entry? {
+        func age(_ entry: Entry) -> (Int64, Int64, Int32, ObjectID) {
+            let time = entry.snapshot.time
+            let isCredible = time.seconds <= now.seconds + 3600
+            return (isCredible ? time.seconds : entry.stored ?? .min, time.seconds, Int32(time.nanoseconds), entry.id)
+        }
+        return entries.max { age($0) < age($1) }
+    }
+
     /// The snapshot that `SNAP` of the command line means: an id, a unique prefix of one (4 digits or more), `latest`, or `latest:SOURCE`.
     /// Throws `.damaged` for the latter two where any snapshot does not read.
     public func find(_ text: String) throws -> Entry {
         if text == "latest" || text.hasPrefix("latest:") {
             let source = text.hasPrefix("latest:") ? String(text.dropFirst(7)) : nil
             var unreadable = UnreadableSnapshots()
-            let entry = try all(onProblem: { unreadable.add($0, $1) }).last { source == nil || $0.snapshot.source == source }
+            let entry = Self.newest(try all(onProblem: { unreadable.add($0, $1) }).filter { source == nil || $0.snapshot.source == source })
             try unreadable.requireNone(besides: entry)
             guard let entry else {
                 throw RepoError(

@@ -75,6 +75,8 @@ struct ConfigurationTests {
             ("[[source]]\nname = \"a\"", 2, "source 'a' has no kind", "kind = "),
             ("[[source]]\nname = \"a\"\nkind = \"file\"", 3, "unknown kind 'file'", "Did you mean 'files'?"),
             ("[[source]]\nname = \"a\"\nkind = \"files\"", 1, "source 'a' has no paths", ""),
+            ("[[source]]\nname = \"a\"\nkind = \"files\"\npahts = [\"/b\"]", 4, "unknown key 'pahts' in [[source]]", "Did you mean 'paths'?"),
+            ("[[source]]\nname = \"a\"\nknd = \"files\"", 3, "unknown key 'knd' in [[source]]", "Did you mean 'kind'?"),
             (
                 "[[source]]\nname = \"a\"\nkind = \"files\"\npaths = [\"b\"]", 4,
                 "'b' is not an absolute path", ""
@@ -125,8 +127,8 @@ struct ConfigurationTests {
         #expect(lines.line(of: ["s", "1", "missing"]) == 12)
     }
 
-    @Test(arguments: [("kitten", "sitting", 3), ("", "abc", 3), ("same", "same", 0), ("ab", "ba", 2)])
-    func distancesAreLevenshteins(_ a: String, _ b: String, _ distance: Int) {
+    @Test(arguments: [("kitten", "sitting", 3), ("", "abc", 3), ("same", "same", 0), ("ab", "ba", 1), ("pahts", "paths", 1), ("ca", "abc", 3)])
+    func anExchangeOfTwoNeighboursIsOneSlip(_ a: String, _ b: String, _ distance: Int) {
         #expect(NearestName.distance(Array(a.utf8), Array(b.utf8)) == distance)
         #expect(NearestName.distance(Array(b.utf8), Array(a.utf8)) == distance)
     }

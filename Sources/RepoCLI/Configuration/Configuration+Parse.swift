@@ -82,18 +82,18 @@ extension ConfiguredSource {
     init(_ section: ConfigurationTable) throws(RepoError) {
         var table = section
         guard let name = try table.string("name") else {
-            throw table.error(
+            throw table.missing(
                 "name", "a source has no name", advice: "Give it one, as in name = \"uploads\".")
         }
         guard let kind = try table.string("kind") else {
-            throw table.error(
-                "name", "source '\(name)' has no kind", advice: "Write kind = \"files\" or \"command\".")
+            throw table.missing(
+                "kind", at: "name", "source '\(name)' has no kind", advice: "Write kind = \"files\" or \"command\".")
         }
         switch kind {
         case "files": self.init(name: name, kind: .files(try ConfiguredFiles(&table, name)))
         case "command":
             guard let command = try table.strings("command"), !command.isEmpty else {
-                throw table.error(
+                throw table.missing(
                     "command", "source '\(name)' has no command",
                     advice: "Write command = [\"pg_dump\", \"shop\"]; no shell is involved.")
             }
@@ -134,7 +134,7 @@ extension ConfiguredSource {
 extension ConfiguredPostgres {
     init(_ table: inout ConfigurationTable, _ name: String) throws(RepoError) {
         guard let dsn = try table.string("dsn") else {
-            throw table.error(
+            throw table.missing(
                 "dsn", "source '\(name)' has no dsn", advice: "Write dsn = \"host=/run/postgresql user=backup\".")
         }
         self.init(dsn: dsn)
@@ -161,7 +161,7 @@ extension ConfiguredPostgres {
 extension ConfiguredFiles {
     init(_ table: inout ConfigurationTable, _ name: String) throws(RepoError) {
         guard let paths = try table.strings("paths"), !paths.isEmpty else {
-            throw table.error(
+            throw table.missing(
                 "paths", "source '\(name)' has no paths", advice: "Write paths = [\"/srv/uploads\"].")
         }
         for path in paths where !path.hasPrefix("/") {

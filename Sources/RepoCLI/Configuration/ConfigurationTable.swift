@@ -28,6 +28,17 @@ struct ConfigurationTable {
         document.error(path + [key], message, advice: advice)
     }
 
+    /// Of a key that has to be there and is not. Where one that nobody asked for looks like it, that one is a slip, and is what is told.
+    /// - Parameter place: the key whose line is told otherwise; where it is missing, too, the table's line.
+    func missing(_ key: String, at place: String? = nil, _ message: String, advice: String) -> RepoError {
+        guard let slip = NearestName.find(key, in: table.keys.filter { !asked.contains($0) }) else { return error(place ?? key, message, advice: advice) }
+        return strayKey(slip, advice: "Did you mean '\(key)'?")
+    }
+
+    private func strayKey(_ key: String, advice: String) -> RepoError {
+        error(key, "unknown key '\(key)'" + (path.isEmpty ? "" : " in \(describedPath)"), advice: advice)
+    }
+
     private mutating func value(_ key: String) -> (any TOMLValueConvertible)? {
         asked.insert(key)
         return table[key]
@@ -99,9 +110,7 @@ struct ConfigurationTable {
         }
         guard let first = positions.first else { return }
         let nearest = NearestName.find(first.key, in: asked).map { "Did you mean '\($0)'?" }
-        throw error(
-            first.key, "unknown key '\(first.key)'" + (path.isEmpty ? "" : " in \(describedPath)"),
-            advice: nearest ?? "Keys here are \(asked.sorted().joined(separator: ", ")).")
+        throw strayKey(first.key, advice: nearest ?? "Keys here are \(asked.sorted().joined(separator: ", ")).")
     }
 
     private var describedPath: String {

@@ -30,10 +30,15 @@ public final class IndexTable: @unchecked Sendable {
 
     /// Maps the file and checks header, sizes and packs. Throws `.damaged` for one that must be made again,
     /// `.failed` for one that cannot be opened.
-    public init(path: String) throws(RepoError) {
+    public convenience init(path: String) throws(RepoError) {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { throw Self.failure(path, errno) }
         defer { close(file) }
+        try self.init(file: file, path: path)
+    }
+
+    /// - Parameter file: open for reading, and of no more use afterwards.
+    init(file: CInt, path: String) throws(RepoError) {
         var status = stat()
         guard fstat(file, &status) == 0 else { throw Self.failure(path, errno) }
         let length = Int(status.st_size)

@@ -41,8 +41,10 @@ struct OtherRepository {
         let place = ObjectHasher.hash(Array(store.location.utf8)).short
         let watch = isDryRun ? nil : try context.freshnessWatch(keys, location, store)
         try watch?.compareConfig(&keys, store)
-        return try OpenRepository(
+        let repository = try OpenRepository(
             store: store, keys: keys, cacheDirectory: "\(context.cacheDirectory())/\(keys.repositoryID)-\(place)", isRemote: location.isRemote,
             freshness: watch)
+        repository.whenCacheFails { context.warn($0) }
+        return repository
     }
 }

@@ -88,11 +88,14 @@ extension CommandContext {
     private func openRepository(_ store: any Store, _ keys: KeyRing, copies: Bool, _ watch: FreshnessWatch) throws -> OpenRepository {
         let folder = cacheDirectory() + "/\(keys.repositoryID)"
         let limit = try copies ? cacheSize() : 0
-        return try OpenRepository(
+        let repository = try OpenRepository(
             // The past has another index, whose tables would take the place of the present one's.
             store: store, keys: keys, cacheDirectory: store.isReadOnly ? folder + "-past" : folder,
             objects: limit > 0 ? ObjectCache(folder: folder + "/objects", limit: limit) : nil, isRemote: location().isRemote,
             freshness: watch)
+        let context = self
+        repository.whenCacheFails { context.warn($0) }
+        return repository
     }
 
     /// Bytes that copies of a remote repository's objects may take. Throws `.usage`.

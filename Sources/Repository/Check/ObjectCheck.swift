@@ -139,7 +139,6 @@ struct ObjectCheck {
     /// Every segment, whatever the local cache holds of it; a table of the cache that differs from its segment is made again.
     private mutating func checkIndex() throws {
         let folder = repository.cacheDirectory + "/index"
-        try LocalFolder.make(folder)
         for object in try repository.store.list(IndexLoader.prefix) {
             let name = object.key.description.dropFirst(IndexLoader.prefix.count)
             guard let id = ObjectID(name) else { continue }
@@ -153,9 +152,12 @@ struct ObjectCheck {
                 let (segment, signer) = try repository.tellingKeys {
                     try IndexSegment.decode(bytes, object: "\(object.key)", keys: repository.epochKeys, verifyingKey: repository.verifyingKey)
                 }
-                let path = "\(folder)/\(id)"
-                if let table = try? IndexTable(path: path), Self.isSame(table, segment) { continue }
-                try IndexTable.write(segment, signer: signer, to: path)
+                if let table = try? IndexTable(path: "\(folder)/\(id)") {
+                    if !Self.isSame(table, segment) { try repository.cachedTable(segment, signer: signer, named: id) }
+                } else {
+                    // Where that fails, whoever loads the index tells.
+                    _ = try? repository.cachedTable(segment, signer: signer, named: id)
+                }
             } catch let error as RepoError where error.code == .damaged {
                 damagedSegments.insert(id)
                 // A table made when the segment was whole must not hide that it no longer is.

@@ -89,10 +89,11 @@ public struct RepositoryCheck {
             let whole = packs.filter { isWhole($0, findings) }
             report.halfVerifiedPacks = UInt64(findings.halfVerified.count)
             report.verifiedPacks = UInt64(whole.count)
-            report.coverage = try VerificationLedger(repository).record(
+            report.coverage = VerificationLedger(repository).record(
                 verified: whole.map { numbering.packs[Int($0)].id },
                 failed: Set(packs).subtracting(whole).map { numbering.packs[Int($0)].id }, subset: data,
-                present: presence.indexed(numbering), at: options.time)
+                present: presence.indexed(numbering), at: options.time
+            ) { repository.cacheFailed($0, "what this check has verified is not remembered, so the next part begins where this one did") }
             if options.endorsesPacks, objects.errors.isEmpty, !repository.store.isReadOnly {
                 report.endorsedPacks = try PackEndorsement(repository).endorse(
                     Set(whole.map { numbering.packs[Int($0)].id }))

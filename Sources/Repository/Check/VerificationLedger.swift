@@ -79,11 +79,13 @@ struct VerificationLedger {
     /// - Parameters:
     ///   - failed: were read and are not whole: whatever an earlier run found, they are not verified any more.
     ///   - time: seconds since 1970.
+    ///   - onFailure: told where it cannot be written: the next run begins where this one began.
     /// - Returns: what of the packs was verified so far.
     @discardableResult
     func record(
-        verified: [ObjectID], failed: [ObjectID] = [], subset: DataSubset, present: [PackPresence.Indexed], at time: Int64
-    ) throws -> VerificationCoverage {
+        verified: [ObjectID], failed: [ObjectID] = [], subset: DataSubset, present: [PackPresence.Indexed], at time: Int64,
+        onFailure: (RepoError) -> Void = { _ in }
+    ) -> VerificationCoverage {
         var state = load()
         if case .percentage(let share) = subset { state = begun(state, share: share) }
         state.run += 1
@@ -103,7 +105,11 @@ struct VerificationLedger {
         for id in failed { times[id] = nil }
         (state.runs, state.times) = (runs, times)
         state.run += 1
-        try store(state)
+        do {
+            try store(state)
+        } catch {
+            onFailure(error)
+        }
         var coverage = VerificationCoverage()
         for pack in present {
             coverage.packs += 1
@@ -123,7 +129,7 @@ struct VerificationLedger {
         return (try? Self.decode(bytes)) ?? State()
     }
 
-    private func store(_ state: State) throws {
+    private func store(_ state: State) throws(RepoError) {
         var writer = ByteWriter(capacity: 64 + state.runs.count * 48)
         writer.raw(Self.magic)
         writer.u32(Self.version)

@@ -25,7 +25,6 @@ struct IndexLoader {
         looksForPacks: Bool = false, onDamaged: (StoreKey, RepoError) throws -> Void = { throw $1 }
     ) throws -> IndexView {
         let folder = repository.cacheDirectory + "/index"
-        try LocalFolder.make(folder)
         var tables: [(ObjectID, IndexTable)] = []
         var present: Set<String> = []
         for object in try repository.store.list(Self.prefix) {
@@ -75,8 +74,7 @@ struct IndexLoader {
         let (segment, signer) = try repository.tellingKeys {
             try IndexSegment.decode(bytes, object: "\(key)", keys: repository.epochKeys, verifyingKey: repository.verifyingKey)
         }
-        try IndexTable.write(segment, signer: signer, to: path)
-        return try IndexTable(path: path)
+        return try repository.keptTable(segment, signer: signer, named: id)
     }
 
     private func removeStale(_ folder: String, keeping present: Set<String>) {

@@ -29,9 +29,7 @@ enum IndexSegmentStore {
         } catch let error as RepoError where error.code == .conflict {
             // The same bytes are there already.
         }
-        let path = "\(repository.cacheDirectory)/index/\(id)"
-        try IndexTable.write(segment, signer: keys.signer.id, to: path)
-        try repository.adopt(try IndexTable(path: path), named: id)
+        try repository.adopt(try repository.keptTable(segment, signer: keys.signer.id, named: id), named: id)
         return UInt64(bytes.count)
     }
 }

@@ -29,6 +29,8 @@ public final class OpenRepository: Sendable {
     private let loaded = Monitor<IndexView?>(nil)
     /// Told of what is left out; nil for those who need the index whole.
     private let onPartialIndex = Monitor<(@Sendable (StoreKey, RepoError) -> Void)?>(nil)
+    /// Told, each thing once, what this machine's cache could not keep, and what that means.
+    private let onCacheFailure = Monitor<(tell: @Sendable (String) -> Void, told: Set<String>)>(({ _ in }, []))
     /// The view whose tables were last found to be what was written.
     private let verified = Monitor<Set<ObjectID>>([])
     private let looksForPacks = Monitor(false)
@@ -74,6 +76,35 @@ public final class OpenRepository: Sendable {
     /// - Parameter onDamaged: told of each damaged segment, each time that the index is loaded, on any thread.
     public func acceptPartialIndex(onDamaged: @escaping @Sendable (StoreKey, RepoError) -> Void = { _, _ in }) {
         onPartialIndex.withLock { $0 = onDamaged }
+    }
+
+    /// - Parameter tell: told, each thing once, what this machine's cache cannot keep, and what that means; nothing fails for it.
+    public func whenCacheFails(_ tell: @escaping @Sendable (String) -> Void) { onCacheFailure.withLock { $0.tell = tell } }
+
+    func cacheFailed(_ error: RepoError, _ consequence: String) {
+        let tell = onCacheFailure.withLock { state in state.told.insert(consequence).inserted ? state.tell : nil }
+        tell?("\(error.message); \(consequence). Name another folder with --cache-dir, or free some space there.")
+    }
+
+    /// The table of a segment in this machine's cache. Where that has no room or may not be written, one in memory: on a machine whose disk is full a
+    /// restore has to work, and so has a snapshot.
+    func keptTable(_ segment: IndexSegment, signer: KeyID, named id: ObjectID) throws(RepoError) -> IndexTable {
+        do {
+            return try cachedTable(segment, signer: signer, named: id)
+        } catch {
+            guard error.code == .failed || error.code == .storeFull else { throw error }
+            cacheFailed(error, "the index is kept in memory for this run")
+            return try IndexTable.inMemory(segment, signer: signer)
+        }
+    }
+
+    /// The table of a segment, made in this machine's cache. Throws `.failed` or `.storeFull` where that is not possible.
+    @discardableResult
+    func cachedTable(_ segment: IndexSegment, signer: KeyID, named id: ObjectID) throws(RepoError) -> IndexTable {
+        let folder = "\(cacheDirectory)/index"
+        try LocalFolder.make(folder)
+        try IndexTable.write(segment, signer: signer, to: "\(folder)/\(id)")
+        return try IndexTable(path: "\(folder)/\(id)")
     }
 
     private func loadIndex() throws -> IndexView {

@@ -34,7 +34,7 @@ import Testing
                         let bytes = chosen.reduce(0) { $0 + $1.size }
                         #expect(Double(bytes) >= Double(present.reduce(0) { $0 + $1.size }) * share / 100)
                         due.subtract(chosen.map(\.id))
-                        try ledger.record(
+                        ledger.record(
                             verified: chosen.map(\.id), subset: .percentage(share), present: present, at: 1)
                         for _ in 0..<Int.random(in: 0...20) {
                             present.append(pack(next))
@@ -58,7 +58,7 @@ import Testing
                 let chosen = ledger.choose(.size(200), from: packs)
                 #expect(chosen.count == 2)
                 order += chosen.map(\.id)
-                try ledger.record(verified: chosen.map(\.id), subset: .size(200), present: packs, at: 1)
+                ledger.record(verified: chosen.map(\.id), subset: .size(200), present: packs, at: 1)
             }
             #expect(Set(order).count == 10)
             #expect(ledger.choose(.size(1), from: packs).map(\.id) == [order[0]])
@@ -69,16 +69,16 @@ import Testing
         try withLedger { ledger in
             var packs = (0..<4).map { pack($0) }
             packs[3].isArchived = true
-            var coverage = try ledger.record(verified: [packs[0].id], subset: .size(100), present: packs, at: 500)
+            var coverage = ledger.record(verified: [packs[0].id], subset: .size(100), present: packs, at: 500)
             #expect(coverage.packs == 4 && coverage.verifiedPacks == 1 && coverage.archivedPacks == 1 && !coverage.isComplete)
             #expect(coverage.since == 500)
-            coverage = try ledger.record(verified: [packs[1].id, packs[2].id], subset: .size(200), present: packs, at: 700)
+            coverage = ledger.record(verified: [packs[1].id, packs[2].id], subset: .size(200), present: packs, at: 700)
             #expect(coverage.isComplete && coverage.since == 500)
-            coverage = try ledger.record(verified: [], failed: [packs[1].id], subset: .size(100), present: packs, at: 750)
+            coverage = ledger.record(verified: [], failed: [packs[1].id], subset: .size(100), present: packs, at: 750)
             #expect(!coverage.isComplete, "what a later run finds damaged is not verified, whoever reads another part next")
-            coverage = try ledger.record(verified: packs.prefix(3).map(\.id), subset: .all, present: packs + [pack(9)], at: 600)
+            coverage = ledger.record(verified: packs.prefix(3).map(\.id), subset: .all, present: packs + [pack(9)], at: 600)
             #expect(!coverage.isComplete && coverage.since == 600, "a clock that was set back is taken as it is")
-            coverage = try ledger.record(verified: [], subset: .size(1), present: [packs[1]], at: 900)
+            coverage = ledger.record(verified: [], subset: .size(1), present: [packs[1]], at: 900)
             #expect(coverage.isComplete && coverage.since == 600)
         }
     }

@@ -44,6 +44,12 @@ struct DumpRestoreTests {
         #expect(refused.errors.contains("the database 'postgres' exists"))
         #expect(try other.sql("SELECT count(*) FROM pg_database WHERE datname = 'shop'") == "0")
         #expect(try other.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'owner'") == "0")
+        // Nor is anything made for a role that is not there.
+        let unowned = session.run("restore", "latest:dumps", "--to", dsn, "--database", "shop")
+        #expect(unowned.status == 1)
+        #expect(unowned.errors.contains("has no role owner, to whom something in database 'shop' belongs"))
+        #expect(unowned.errors.contains("With --globals"))
+        #expect(try other.sql("SELECT count(*) FROM pg_database WHERE datname = 'shop'") == "0")
         let restored = session.run("restore", "latest:dumps", "--to", dsn, "--globals", "--database", "shop")
         #expect(restored.status == 0, "\(restored.errors)")
         #expect(restored.output.contains("restored database shop") && restored.output.contains("rows of 1 tables compared"))

@@ -104,7 +104,7 @@ public struct DumpExtract {
         var unmatched: [(String, TablePattern)] = []
         for file in files {
             try work.check()
-            guard let contents = try contents(file.entry) else {
+            guard let contents = try DumpFiles.contents(file.entry, repository) else {
                 throw RepoError.damaged(String(decoding: file.entry.name, as: UTF8.self), "its table of contents is cut off")
             }
             let selection = TableSelection(contents, tables: options.tables, schemas: options.schemas)
@@ -126,22 +126,6 @@ public struct DumpExtract {
     }
 
     private func names(_ files: [(database: String, entry: TreeEntry)]) -> String { files.map(\.database).joined(separator: ", ") }
-
-    private struct Enough: Error {}
-
-    /// Reads as much of a dump as its table of contents takes.
-    private func contents(_ file: TreeEntry) throws -> DumpContents? {
-        guard let content = file.content else { return nil }
-        var scan = DumpScan(object: String(decoding: file.name, as: UTF8.self))
-        do {
-            try ContentStream(repository, readAhead: 1 << 20).read(content, size: file.metadata.size) { bytes in
-                try scan.push(bytes)
-                if scan.contents != nil { throw Enough() }
-            }
-            try scan.finish()
-        } catch is Enough {}
-        return scan.contents
-    }
 
     /// Every blob of the dump can be found, before anything is loaded.
     private func requireWhole(_ found: Found) throws {

@@ -79,7 +79,11 @@ public struct LogicalRestore {
             }
             plan.append((database, name, entry, exists))
         }
-        if options.globals { try restoreGlobals(target, tools, note) }
+        if options.globals {
+            try restoreGlobals(target, tools, note)
+        } else {
+            try requireRoles(plan.map { ($0.database, $0.entry) }, server)
+        }
         var restored: [Restored] = []
         for step in plan {
             note("restoring database \(step.database)\(step.name == step.database ? "" : " as \(step.name)")")
@@ -114,6 +118,20 @@ public struct LogicalRestore {
             throw RepoError(.usage, "\(found.count) databases cannot be restored into one", advice: "Name one with --database.")
         }
         return found
+    }
+
+    /// Whoever something of a dump belongs to is there: pg_restore would end in the middle.
+    private func requireRoles(_ dumps: [(database: String, entry: TreeEntry)], _ server: PostgresConnection) throws {
+        let roles = Set(try server.query("SELECT rolname FROM pg_catalog.pg_roles").rows.compactMap { $0[0] })
+        for (database, entry) in dumps {
+            guard let contents = try DumpFiles.contents(entry, repository) else { continue }
+            let missing = Set(contents.entries.compactMap(\.owner)).subtracting(roles).subtracting([""]).sorted()
+            guard !missing.isEmpty else { continue }
+            throw RepoError(
+                .failed,
+                "\(server.target) has no \(ArchiveLoad.list(missing.map { "role \(TableName.shown($0))" })), to whom something in database '\(database)' belongs",
+                advice: "Nothing was changed. With --globals the roles that are not there are made first, as they were.")
+        }
     }
 
     /// Nothing that a user made stands in it.

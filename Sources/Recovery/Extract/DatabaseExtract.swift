@@ -68,13 +68,7 @@ public struct DatabaseExtract {
         let connection = try connect()
         let exists = try isThere(name, connection)
         let tools = try DumpTools(for: max(version, connection.version))
-        let roles = Set(try connection.query("SELECT rolname FROM pg_catalog.pg_roles").rows.compactMap { $0[0] })
-        let missing = Set(contents.entries.compactMap(\.owner)).subtracting(roles).subtracting([""]).sorted()
-        guard missing.isEmpty else {
-            throw RepoError(
-                .failed, "\(target) has no \(ArchiveLoad.list(missing.map { "role \(TableName.shown($0))" })), to whom something in the database belongs",
-                advice: "Nothing was changed. Make them first.")
-        }
+        try DumpFiles.requireRoles(contents, of: "the database", on: connection, advice: "Make them first.")
         note("loading database \(result.database) as \(name)")
         try result.timed("load") { result in
             if !exists { try make(name, as: result.database, contents, path, tools, connection) }

@@ -82,7 +82,11 @@ public struct LogicalRestore {
         if options.globals {
             try restoreGlobals(target, tools, note)
         } else {
-            try requireRoles(plan.map { ($0.database, $0.entry) }, server)
+            for step in plan {
+                guard let contents = try DumpFiles.contents(step.entry, repository) else { continue }
+                try DumpFiles.requireRoles(
+                    contents, of: "database '\(step.database)'", on: server, advice: "With --globals the roles that are not there are made first, as they were.")
+            }
         }
         var restored: [Restored] = []
         for step in plan {
@@ -118,20 +122,6 @@ public struct LogicalRestore {
             throw RepoError(.usage, "\(found.count) databases cannot be restored into one", advice: "Name one with --database.")
         }
         return found
-    }
-
-    /// Whoever something of a dump belongs to is there: pg_restore would end in the middle.
-    private func requireRoles(_ dumps: [(database: String, entry: TreeEntry)], _ server: PostgresConnection) throws {
-        let roles = Set(try server.query("SELECT rolname FROM pg_catalog.pg_roles").rows.compactMap { $0[0] })
-        for (database, entry) in dumps {
-            guard let contents = try DumpFiles.contents(entry, repository) else { continue }
-            let missing = Set(contents.entries.compactMap(\.owner)).subtracting(roles).subtracting([""]).sorted()
-            guard !missing.isEmpty else { continue }
-            throw RepoError(
-                .failed,
-                "\(server.target) has no \(ArchiveLoad.list(missing.map { "role \(TableName.shown($0))" })), to whom something in database '\(database)' belongs",
-                advice: "Nothing was changed. With --globals the roles that are not there are made first, as they were.")
-        }
     }
 
     /// Nothing that a user made stands in it.

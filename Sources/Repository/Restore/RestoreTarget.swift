@@ -9,6 +9,8 @@ struct RestoreTarget {
     /// Nil in a dry run where it is not there.
     let root: TargetHandle?
     let isEmpty: Bool
+    /// The directories that were made for it, the outermost first.
+    private let made: [[UInt8]]
 
     /// Opens the target, and makes it where it is missing, unless `isDryRun`. Throws `.refused` when it is not empty and `mayHoldFiles` is false, and
     /// whatever keeps it from being written to.
@@ -18,7 +20,7 @@ struct RestoreTarget {
         guard !path.isEmpty, !path.contains(0) else {
             throw RepoError(.usage, "'\(text)' cannot be a target", advice: "Name a directory.")
         }
-        if !isDryRun { try Self.makeParents(path) }
+        made = isDryRun ? [] : try Self.makeParents(path)
         let descriptor = path.withTerminated { Glibc.open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         guard descriptor >= 0 else {
             guard isDryRun, errno == ENOENT else {
@@ -55,7 +57,9 @@ struct RestoreTarget {
     }
 
     /// Directories on the way, as `mkdir -p`; the user named them, so links in it are followed.
-    private static func makeParents(_ path: [UInt8]) throws {
+    /// Returns those that were not there.
+    private static func makeParents(_ path: [UInt8]) throws -> [[UInt8]] {
+        var made: [[UInt8]] = []
         for part in parts(of: path) {
             let status = part.withTerminated { mkdir($0, 0o700) }
             guard status == 0 || errno == EEXIST || errno == EISDIR || errno == EROFS || errno == EACCES else {
@@ -64,7 +68,14 @@ struct RestoreTarget {
                     "the target '\(PathText.describe(part))' cannot be made: \(String(cString: strerror(errno)))",
                     advice: "Name a directory that this user may write to.")
             }
+            if status == 0 { made.append(part) }
         }
+        return made
+    }
+
+    /// Removes what was made for it, where nothing was restored: as far as nothing else stands there.
+    func remove() {
+        for part in made.reversed() { _ = part.withTerminated { rmdir($0) } }
     }
 
     /// Bytes that may still be written, or nil where the file system does not tell (statvfs).

@@ -41,9 +41,14 @@ public final class Restorer: Sendable {
         let target = try RestoreTarget(
             target, mayHoldFiles: options.overwrite != nil, isDryRun: options.isDryRun)
         let directories = target.root.map { TargetDirectories(root: $0) }
-        try RestoreSurvey(
-            reader: reader, options: options, target: target, directories: directories, progress: counts
-        ).check(root)
+        do {
+            try RestoreSurvey(
+                reader: reader, options: options, target: target, directories: directories, progress: counts
+            ).check(root)
+        } catch {
+            target.remove()
+            throw error
+        }
         counts.withLock { $0.isWriting = !options.isDryRun }
         // A dry run makes no target, and touches no descriptor below it.
         let work = RestoreWork(

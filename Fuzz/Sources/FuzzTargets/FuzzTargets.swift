@@ -9,7 +9,7 @@ import RepoBase
 /// input and the format's limits allow.
 enum FuzzTarget: String, CaseIterable {
     case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, parity, zstd, delta
-    case segment, control, manifest, history, label, facts, logobject
+    case segment, control, manifest, history, label, facts, logobject, dump
     case xml, json, location, sftp, cloud
     /// Not a parser: whole operations.
     case repository
@@ -96,7 +96,7 @@ enum FuzzTarget: String, CaseIterable {
             _ = try? SFTPAbilities(version: [0, 0, 0, 3] + body)
         case .cloud: cloud(bytes)
         case .repository: repository(bytes)
-        case .segment, .control, .manifest, .history, .label, .facts: runPostgres(bytes)
+        case .segment, .control, .manifest, .history, .label, .facts, .dump: runPostgres(bytes)
         case .logobject: logObject(bytes)
         }
     }

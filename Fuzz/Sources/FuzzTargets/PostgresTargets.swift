@@ -46,8 +46,30 @@ extension FuzzTarget {
                     after: facts, followedBy: later, start: LogSequenceNumber(1 << 20), size: WALSegmentSize(bytes: 1 << 20)!,
                     version: .postgres15)
             }
+        case .dump: dump(bytes)
         default: break
         }
+    }
+
+    /// An archive of pg_dump, whole and byte by byte.
+    private func dump(_ bytes: [UInt8]) {
+        func scan(pieces: Int) -> DumpScan? {
+            var scan = DumpScan(object: "dump")
+            return bytes.withUnsafeBytes { bytes in
+                for start in stride(from: 0, to: bytes.count, by: pieces) {
+                    let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<min(bytes.count, start + pieces)])
+                    guard (try? scan.push(piece)) != nil else { return nil }
+                }
+                return (try? scan.finish()) == nil ? nil : scan
+            }
+        }
+        if let contents = try? DumpContents(bytes[...], object: "dump") {
+            _ = DumpEntry.roles(of: contents.entries)
+            _ = contents.databaseTablespace
+        }
+        guard let whole = scan(pieces: max(1, bytes.count)) else { return }
+        let parts = scan(pieces: 7)
+        precondition(parts?.contents == whole.contents && parts?.rows == whole.rows, "an archive in pieces is another one")
     }
 
     /// Reads the bytes as they are, then as the beginning of a segment: with headers on its pages and checksums in its records.

@@ -37,7 +37,12 @@ public struct DumpContents: Hashable, Sendable {
             // An entry has at least 20 fields of at least one byte and an integer's.
             guard count >= 0, count < Self.sizeLimit / 100 else { throw DumpFieldReader.Failure.damaged("it has \(count) entries") }
             var entries: [DumpEntry] = []
-            for _ in 0..<count { entries.append(try DumpEntry(&reader)) }
+            for _ in 0..<count {
+                let entry = try DumpEntry(&reader)
+                entries.append(entry)
+                // The first one. The database's name stands before it, and is told to people alone.
+                if entry.kind == "ENCODING" { reader.texts = DumpTexts(entry.definition) }
+            }
             self.entries = entries
             byteCount = reader.position - bytes.startIndex
         } catch {

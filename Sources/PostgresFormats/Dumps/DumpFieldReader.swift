@@ -13,6 +13,8 @@ struct DumpFieldReader {
     private(set) var position: Int
     /// Once the header was read.
     var layout: DumpLayout?
+    /// Once the encoding was, where it is not UTF-8.
+    var texts: DumpTexts?
 
     init(_ bytes: ArraySlice<UInt8>, object: String) {
         (self.bytes, self.object) = (bytes, object)
@@ -43,6 +45,11 @@ struct DumpFieldReader {
         let length = try integer()
         if length < 0 { return nil }
         guard Int(length) < DumpContents.sizeLimit else { throw .damaged("a text has \(length) bytes") }
-        return String(decoding: try raw(Int(length)), as: UTF8.self)
+        return decode(try raw(Int(length)))
+    }
+
+    func decode(_ text: ArraySlice<UInt8>) -> String {
+        if let texts, text.contains(where: { $0 >= 0x80 }), let decoded = texts.decode(text) { return decoded }
+        return String(decoding: text, as: UTF8.self)
     }
 }

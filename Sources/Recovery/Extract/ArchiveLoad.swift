@@ -63,7 +63,7 @@ struct ArchiveLoad {
             let spaces = try server.missingTablespaces(prepared.selection)
             if !spaces.isEmpty, options.existing != .append {
                 prepared.arguments.append("--no-tablespaces")
-                result.notes.append("everything goes into the database's own tablespace: there is no \(spaces.joined(separator: ", "))")
+                result.notes.append(DatabaseNeeds.note(tablespacesMissing: spaces))
             }
             prepared.environment = Self.environment(target)
             return prepared

@@ -68,15 +68,20 @@ public struct DatabaseExtract {
         let connection = try connect()
         let exists = try isThere(name, connection)
         let tools = try DumpTools(for: max(version, connection.version))
-        try DumpFiles.requireRoles(contents, of: "the database", on: connection, advice: "Make them first.")
+        let needs = DatabaseNeeds(contents, name: "database '\(result.database)'", makesDatabase: !exists && name == result.database)
+        try needs.requireExtensions(connection)
+        try needs.requireRoles(connection, advice: "Nothing was changed. Make them first.")
+        let spaces = try needs.tablespacesMissing(connection, advice: "Nothing was changed. Make it first, or restore under another name with --into.")
+        if !spaces.isEmpty { result.notes.append(DatabaseNeeds.note(tablespacesMissing: spaces)) }
         note("loading database \(result.database) as \(name)")
         try result.timed("load") { result in
             if !exists { try make(name, as: result.database, contents, path, tools, connection) }
             do {
                 try FedProgram.run(
                     [
-                        tools.restore, "--no-password", "--exit-on-error", "--single-transaction", "--dbname=\(target.database(name).argumentWithoutPassword)", path,
-                    ], environment: ArchiveLoad.environment(target), work, advice: "The database '\(name)' is as it was before.")
+                        tools.restore, "--no-password", "--exit-on-error", "--single-transaction", "--dbname=\(target.database(name).argumentWithoutPassword)",
+                    ] + (spaces.isEmpty ? [] : ["--no-tablespaces"]) + [path],
+                    environment: ArchiveLoad.environment(target), work, advice: "The database '\(name)' is as it was before.")
             } catch {
                 if !exists { dropWhatWasMade(name) }
                 throw error

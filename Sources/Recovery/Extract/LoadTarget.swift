@@ -31,8 +31,6 @@ final class LoadTarget {
 
     func has(_ table: TableName) -> Bool { relations[table] != nil }
 
-    private func names(_ question: String) throws(RepoError) -> Set<String> { Set(try connection.query(question).rows.compactMap { $0[0] }) }
-
     /// In schemas, as `schema.name` with a zero character between.
     private func qualified(_ question: String) throws(RepoError) -> Set<TableName> {
         Set(try connection.query(question).rows.compactMap { row in row[0].flatMap { schema in row[1].map { TableName(schema: schema, name: $0) } } })
@@ -123,7 +121,7 @@ final class LoadTarget {
     /// What a selection needs and the database does not have, for people.
     func missing(_ selection: TableSelection, withOwners: Bool) throws(RepoError) -> [String] {
         var found: [String] = []
-        let schemas = try names("SELECT nspname FROM pg_catalog.pg_namespace")
+        let schemas = try connection.names("SELECT nspname FROM pg_catalog.pg_namespace")
         for schema in selection.schemas where !schemas.contains(schema) { found.append("schema \(TableName.shown(schema))") }
         let kinds = Set(selection.needs.map(\.kind))
         let types =
@@ -135,8 +133,8 @@ final class LoadTarget {
         let collations =
             kinds.contains("COLLATION")
             ? try qualified("SELECT n.nspname, c.collname FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace") : []
-        let extensions = kinds.contains("EXTENSION") ? try names("SELECT extname FROM pg_catalog.pg_extension") : []
-        let servers = kinds.contains("SERVER") ? try names("SELECT srvname FROM pg_catalog.pg_foreign_server") : []
+        let extensions = kinds.contains("EXTENSION") ? try connection.names("SELECT extname FROM pg_catalog.pg_extension") : []
+        let servers = kinds.contains("SERVER") ? try connection.names("SELECT srvname FROM pg_catalog.pg_foreign_server") : []
         for entry in selection.needs {
             let name = TableName(entry)
             // Functions are called with their arguments' types: another one of that name is taken for it, and the server has the last word.
@@ -154,9 +152,7 @@ final class LoadTarget {
             if !isThere { found.append("\(entry.kind.lowercased()) \(entry.schema == nil ? TableName.shown(entry.name) : Self.shown(entry, name))") }
         }
         if withOwners {
-            let roles = try names("SELECT rolname FROM pg_catalog.pg_roles")
-            let owners = Set(selection.entries.compactMap(\.owner)).subtracting([""])
-            for owner in owners.subtracting(roles).sorted() { found.append("role \(TableName.shown(owner))") }
+            for role in try connection.lacking(DumpEntry.roles(of: selection.entries)) { found.append("role \(TableName.shown(role))") }
         }
         return found
     }
@@ -165,7 +161,7 @@ final class LoadTarget {
     func ownersOutOfReach(_ selection: TableSelection) throws(RepoError) -> [String] {
         // What ALTER … OWNER TO asks for: membership (`check_is_member_of_role`), and since 16 the right to become that role (`check_can_set_role`).
         let right = connection.version.major >= 16 ? "SET" : "MEMBER"
-        let closed = try names("SELECT rolname FROM pg_catalog.pg_roles WHERE NOT pg_catalog.pg_has_role(oid, '\(right)')")
+        let closed = try connection.names("SELECT rolname FROM pg_catalog.pg_roles WHERE NOT pg_catalog.pg_has_role(oid, '\(right)')")
         return Set(selection.entries.compactMap(\.owner)).intersection(closed).sorted()
     }
 
@@ -193,12 +189,12 @@ final class LoadTarget {
     /// Tablespaces that a selection names and the server does not have.
     func missingTablespaces(_ selection: TableSelection) throws(RepoError) -> [String] {
         let named = Set(selection.entries.map(\.tablespace)).subtracting(["", "pg_default"])
-        return named.isEmpty ? [] : named.subtracting(try names("SELECT spcname FROM pg_catalog.pg_tablespace")).sorted()
+        return named.isEmpty ? [] : named.subtracting(try connection.names("SELECT spcname FROM pg_catalog.pg_tablespace")).sorted()
     }
 
     /// The selection without what is there and may stay, and without attaching partitions to tables that are not there; and what to tell about it.
     func fitted(_ selection: TableSelection) throws(RepoError) -> (selection: TableSelection, notes: [String]) {
-        let schemas = try names("SELECT nspname FROM pg_catalog.pg_namespace")
+        let schemas = try connection.names("SELECT nspname FROM pg_catalog.pg_namespace")
         let kept = Set(selection.entries.filter { $0.kind == "SCHEMA" && schemas.contains($0.name) }.map(\.id))
         let alone = selection.openAttachments.filter { !has($0.parent) }
         var notes: [String] = []

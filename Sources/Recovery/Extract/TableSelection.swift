@@ -189,9 +189,11 @@ public struct TableSelection: Sendable {
             return names.isEmpty ? "" : "DROP \(kind) IF EXISTS \(names.joined(separator: ", "));\n"
         }
         let others = entries.reversed().filter { ["TYPE", "DOMAIN", "FUNCTION", "PROCEDURE", "AGGREGATE", "COLLATION"].contains($0.kind) }
-        return ["MATERIALIZED VIEW", "VIEW", "TABLE", "FOREIGN TABLE", "SEQUENCE"].map(statement).joined()
+        let statements = ["MATERIALIZED VIEW", "VIEW", "TABLE", "FOREIGN TABLE", "SEQUENCE"].map(statement).joined()
             + others.filter { $0.dropStatement.hasPrefix("DROP \($0.kind) ") }
             .map { "DROP \($0.kind) IF EXISTS" + $0.dropStatement.dropFirst("DROP \($0.kind)".count) }.joined()
+        // What pg_restore writes behind them says its own encoding, which is the dumped database's.
+        return statements.isEmpty ? "" : "SET client_encoding = 'UTF8';\n" + statements
     }
 
     // MARK: - Leaving out

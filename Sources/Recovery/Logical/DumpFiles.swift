@@ -1,5 +1,4 @@
 import Ingest
-import PostgresClient
 import PostgresFormats
 import RepoBase
 import Repository
@@ -15,15 +14,6 @@ enum DumpFiles {
             found.append((database, entry))
         }
         return found
-    }
-
-    /// Whoever something of a dump belongs to is there: pg_restore would end in the middle. Throws `.failed`, naming who is not.
-    static func requireRoles(_ contents: DumpContents, of what: String, on server: PostgresConnection, advice: String) throws(RepoError) {
-        let roles = Set(try server.query("SELECT rolname FROM pg_catalog.pg_roles").rows.compactMap { $0[0] })
-        let missing = Set(contents.entries.compactMap(\.owner)).subtracting(roles).subtracting([""]).sorted()
-        guard !missing.isEmpty else { return }
-        let list = ArchiveLoad.list(missing.map { "role \(TableName.shown($0))" })
-        throw RepoError(.failed, "\(server.target) has no \(list), to whom something in \(what) belongs", advice: "Nothing was changed. \(advice)")
     }
 
     private struct Enough: Error {}

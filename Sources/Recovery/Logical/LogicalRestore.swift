@@ -79,30 +79,44 @@ public struct LogicalRestore {
             }
             plan.append((database, name, entry, exists))
         }
-        if options.globals {
-            try restoreGlobals(target, tools, note)
-        } else {
-            for step in plan {
-                guard let contents = try DumpFiles.contents(step.entry, repository) else { continue }
-                try DumpFiles.requireRoles(
-                    contents, of: "database '\(step.database)'", on: server, advice: "With --globals the roles that are not there are made first, as they were.")
-            }
+        let needs = try plan.map { try needsOf($0.entry, "database '\($0.database)'", makesDatabase: !$0.exists && options.into == nil) }
+        for need in needs { try need?.requireExtensions(server) }
+        if options.globals { try restoreGlobals(target, tools, note) }
+        let nothing = options.globals ? "No database was made; see psql's messages above." : "Nothing was changed."
+        var withoutSpaces: [[String]] = []
+        for need in needs {
+            try need?.requireRoles(
+                server, advice: nothing + (options.globals ? " Make them first." : " With --globals the roles that are not there are made first, as they were."))
+            withoutSpaces.append(
+                try need?.tablespacesMissing(server, advice: nothing + " Make it first, or restore into a database of another name with --into.") ?? [])
         }
         var restored: [Restored] = []
-        for step in plan {
+        for (step, spaces) in zip(plan, withoutSpaces) {
             note("restoring database \(step.database)\(step.name == step.database ? "" : " as \(step.name)")")
+            if !spaces.isEmpty { note(DatabaseNeeds.note(tablespacesMissing: spaces)) }
+            let arguments = spaces.isEmpty ? [] : ["--no-tablespaces"]
             if step.exists || options.into != nil {
                 if !step.exists { try server.query("CREATE DATABASE \(SQLText.identifier(step.name)) TEMPLATE template0") }
-                try restore(step.entry, into: target.database(step.name), [], tools)
+                try restore(step.entry, into: target.database(step.name), arguments, tools)
             } else {
                 // With the encoding, locale, owner and settings that it had.
-                try restore(step.entry, into: target, ["--create"], tools)
+                try restore(step.entry, into: target, ["--create"] + arguments, tools)
             }
             let counts = facts.databases.first { $0.name == step.database }?.rowCounts ?? []
             try compare(counts, target.database(step.name))
             restored.append(Restored(database: step.database, name: step.name, tablesCompared: counts.count))
         }
         return restored
+    }
+
+    /// Nil where that is not told: in an archive that only a newer pg_restore knows.
+    private func needsOf(_ entry: TreeEntry, _ name: String, makesDatabase: Bool) throws -> DatabaseNeeds? {
+        do {
+            return try DumpFiles.contents(entry, repository).map { DatabaseNeeds($0, name: name, makesDatabase: makesDatabase) }
+        } catch let error as RepoError {
+            guard error.code == .usage else { throw error }
+            return nil
+        }
     }
 
     /// The dumps that are wanted, by database. Templates only by name.

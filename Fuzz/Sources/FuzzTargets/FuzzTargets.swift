@@ -9,7 +9,7 @@ import RepoBase
 /// input and the format's limits allow.
 enum FuzzTarget: String, CaseIterable {
     case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, parity, zstd, delta
-    case segment, control, manifest, history, label, facts, logobject, dump
+    case segment, control, manifest, history, label, facts, logobject, dump, remembered
     case xml, json, location, sftp, cloud
     /// Not a parser: whole operations.
     case repository
@@ -55,12 +55,16 @@ enum FuzzTarget: String, CaseIterable {
             precondition((try? ParityGroup(group.encoded(), object: "group")) == group, "a group does not survive its own encoding")
         case .key: _ = try? WrappedKey(bytes, object: "key")
         case .machinekey: _ = try? MachineKeyFile(parsing: bytes)
-        case .record: _ = try? RecordFields(bytes, object: "record")
+        case .record:
+            _ = try? RecordFields(bytes, object: "record")
+            _ = try? Report(bytes, object: "report")
         case .zstd: decode(bytes, .zstd)
         case .delta: decode(bytes, .delta)
         case .xml:
             _ = try? ListPage(s3: bytes)
             _ = try? ListPage(azure: bytes)
+            _ = try? S3VersionPage(bytes)
+            _ = try? GoogleVersionPage(bytes)
             guard let root = try? XMLElement(parsing: bytes) else { return }
             precondition(!root.name.isEmpty, "a document without a root")
             _ = ErrorAnswer(root)
@@ -98,6 +102,7 @@ enum FuzzTarget: String, CaseIterable {
         case .repository: repository(bytes)
         case .segment, .control, .manifest, .history, .label, .facts, .dump: runPostgres(bytes)
         case .logobject: logObject(bytes)
+        case .remembered: remembered(bytes)
         }
     }
 

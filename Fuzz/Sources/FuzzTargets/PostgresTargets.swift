@@ -40,6 +40,9 @@ extension FuzzTarget {
             }
             _ = RelationFile(path: String(decoding: bytes, as: UTF8.self))
         case .facts:
+            if let cluster = try? ClusterFacts(bytes, object: "facts") {
+                precondition((try? ClusterFacts(cluster.encoded(), object: "facts")) == cluster, "facts do not survive their own encoding")
+            }
             guard let facts = try? WALFacts(bytes, object: "facts") else { return }
             for later in [[], [facts], [WALFacts(), facts]] {
                 _ = WALBoundary(

@@ -11,7 +11,7 @@ struct VerificationLedger {
     private static let version: UInt32 = 2
     private static let byteLimit = 1 << 30
 
-    private struct State {
+    struct State {
         var run: UInt64 = 0
         /// The run before the cycle's first.
         var cycleStart: UInt64 = 0
@@ -143,7 +143,7 @@ struct VerificationLedger {
         try LocalFolder.replace(path, with: writer.bytes)
     }
 
-    private static func decode(_ bytes: [UInt8]) throws(RepoError) -> State {
+    static func decode(_ bytes: [UInt8]) throws(RepoError) -> State {
         var reader = ByteReader(bytes, object: "the ledger of verified packs")
         guard try reader.raw(8) == magic[...], try reader.u32() == version else {
             throw reader.fail("it is another file")

@@ -9,7 +9,7 @@ public import Storage
 ///
 /// Layout: `repolock`, u32 1, the count, and for each object its key (text), its time and the end of its lock (zigzag each); then the BLAKE2b-256 of all that.
 public final class LockLedger {
-    private struct Entry {
+    struct Entry {
         /// Of the object, by the store's clock.
         let modified: Int64
         /// 0 for an object that is not locked.
@@ -76,7 +76,7 @@ public final class LockLedger {
         try? LocalFolder.replace(path, with: writer.bytes)
     }
 
-    private static func decode(_ bytes: [UInt8]) throws(RepoError) -> [StoreKey: Entry] {
+    static func decode(_ bytes: [UInt8]) throws(RepoError) -> [StoreKey: Entry] {
         var reader = ByteReader(bytes, object: "the ledger of locks")
         guard bytes.count > 32, try reader.raw(8) == magic[...], try reader.u32() == version,
             ObjectHasher.hash(Array(bytes.dropLast(32))).bytes.elementsEqual(bytes.suffix(32))

@@ -115,6 +115,27 @@ struct DumpNeedsTests {
         #expect(pair.restore("plain").status == 0)
     }
 
+    @Test("a database is empty where nothing stands in it but what extensions brought")
+    func empty() throws {
+        let pair = try Pair()
+        defer { pair.remove() }
+        try pair.dump([("shop", "CREATE EXTENSION pgcrypto; CREATE TABLE t (id int); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'")])
+        let occupied = [
+            "CREATE TABLE x (id int)", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2'", "CREATE TYPE mood AS ENUM ('a')", "CREATE SCHEMA s", "CREATE SEQUENCE q",
+        ]
+        for (number, sql) in occupied.enumerated() {
+            let name = "occupied\(number)"
+            try pair.target.sql("CREATE DATABASE \(name)")
+            try pair.target.sql(sql, database: name)
+            let refused = pair.restore("shop", "--into", name)
+            #expect(refused.status == 15 && refused.errors.contains("is not empty"), "\(sql): \(refused.errors)")
+        }
+        try pair.target.sql("CREATE DATABASE prepared")
+        try pair.target.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION pgcrypto; CREATE EXTENSION citext", database: "prepared")
+        let restored = pair.restore("shop", "--into", "prepared")
+        #expect(restored.status == 0, "\(restored.errors)")
+    }
+
     @Test("tables of a database in an older encoding are found by their names, and replaced")
     func encodings() throws {
         let pair = try Pair()

@@ -138,13 +138,21 @@ public struct LogicalRestore {
         return found
     }
 
-    /// Nothing that a user made stands in it.
+    /// Nothing that a user made stands in it: no relation, function, type or schema, but for those of extensions, which a dump takes
+    /// as they are, and a schema `public` that was made anew.
     static func isEmpty(_ name: String, _ target: ConnectionTarget) throws(RepoError) -> Bool {
         let connection = try PostgresConnection(target.database(name))
+        // 16384 is FirstNormalObjectId (access/transam.h): what stands below came with the server.
         let answer = try connection.query(
             """
-            SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema')
+            SELECT EXISTS (SELECT 1 FROM (
+                SELECT 'pg_catalog.pg_class'::pg_catalog.regclass AS class, oid, relnamespace AS space FROM pg_catalog.pg_class WHERE relkind NOT IN ('i', 'I')
+                UNION ALL SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, oid, pronamespace FROM pg_catalog.pg_proc
+                UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, oid, typnamespace FROM pg_catalog.pg_type WHERE typrelid = 0 AND typelem = 0
+                UNION ALL SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass, oid, oid FROM pg_catalog.pg_namespace WHERE nspname <> 'public'
+            ) o JOIN pg_catalog.pg_namespace n ON n.oid = o.space
+            WHERE o.oid >= 16384 AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND NOT EXISTS (
+                SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.objsubid = 0 AND d.deptype = 'e'))
             """)
         return answer[0, 0] == "f"
     }

@@ -69,7 +69,8 @@ static inline long linux_file_system(int fd) {
 }
 
 // syncfs(2), hidden behind _GNU_SOURCE: everything of the file system that holds the open file is on the disk on return.
-static inline int linux_syncfs(int fd) { return (int)syscall(SYS_syncfs, fd); }
+int syncfs(int fd);
+static inline int linux_syncfs(int fd) { return syncfs(fd); }
 
 // sync_file_range(2) with SYNC_FILE_RANGE_WRITE: all of the file is on its way to the disk, and not waited for.
 static inline int linux_start_writing(int fd) { return (int)syscall(SYS_sync_file_range, fd, 0L, 0L, 2); }

@@ -19,7 +19,8 @@ struct XMLTests {
         arguments: [
             "", " ", "x", "<a>", "<a></b>", "<a/><b/>", "<a>&b;</a>", "<a>&#0;</a>", "<a>&#xd800;</a>", "<a>&#99999999999;</a>", "<a>&amp</a>", "<a",
             "<a b></a>", "<a b=c></a>", "<a b='<'></a>", "<a b='x'c='y'></a>", "<!DOCTYPE a><a/>", "<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>", "<a></a>x",
-            "<a><!-- </a>", "<a><![CDATA[</a>", "<?xml", "</a>", "<>", "< a/>", "<a>&#-1;</a>", "<a>&#+5;</a>", "<a>&#;</a>",
+            "<a><!-- </a>", "<a><![CDATA[</a>", "<?xml", "</a>", "<>", "< a/>", "<a>&#-1;</a>", "<a>&#+5;</a>", "<a>&#;</a>", "<a:/>", "<:a/>", "<a:b:c/>", "<:/>",
+            "<a b:='c'/>",
         ])
     func refused(_ text: String) {
         #expect(throws: XMLScanner.Malformed.self) { try parsed(text) }

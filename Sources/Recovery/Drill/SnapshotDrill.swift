@@ -52,6 +52,7 @@ public final class SnapshotDrill: Sendable {
         guard mkdir(inner, 0o700) == 0 else { throw TextFile.failure("make", inner) }
         var options = RestoreOptions()
         options.verifies = true
+        options.synchronises = false
         let restorer = Restorer(repository, root: entry.snapshot.root, target: Array("\(inner)/tree".utf8), options: options)
         self.restorer.withLock { $0 = restorer }
         let clock = ContinuousClock()

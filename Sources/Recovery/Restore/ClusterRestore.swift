@@ -159,6 +159,8 @@ public final class ClusterRestore: Sendable {
         settings.overwrite = options.overwrite ?? .always
         settings.deletes = options.deletes
         settings.verifies = options.verifies
+        // Once, when everything is there.
+        settings.synchronises = false
         settings.selection = selection
         let restorer = Restorer(repository, root: tree, target: Array(path.utf8), options: settings)
         restorers.withLock { $0.append(restorer) }

@@ -30,6 +30,8 @@ public struct RestoreOptions: Sendable {
     public var isDryRun = false
     /// Reads every written file again and compares it with the snapshot.
     public var verifies = false
+    /// Brings everything to the disk before it is reported as restored (syncfs(2)); false for who does that later.
+    public var synchronises = true
     /// Restores owners by number even where the machine knows their names.
     public var usesNumericOwners = false
     /// Threads that decode and write. More than processors: some wait for the device.

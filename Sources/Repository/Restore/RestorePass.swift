@@ -153,6 +153,7 @@ final class RestorePass {
                 level.exists = true
                 level.stoodThere = true
                 if decision == .restore, !options.isDryRun { try openUp(level.directory, status) }
+                work.note(level.directory, on: status.st_dev)
             } else if try !mayReplace(path) {
                 return nil
             } else if decision == .restore {

@@ -1,4 +1,5 @@
 import BlobEngine
+import CLinux
 import Glibc
 import RepoBase
 
@@ -18,6 +19,8 @@ final class RestoreWork: Sendable {
     private let workers = Monitor<[WorkerThread]>([])
     /// Where the store is far away.
     private let fetching: RestoreFetching?
+    /// A directory that stood there on each of the file systems that were met, by device.
+    private let fileSystems = Monitor<[dev_t: TargetDirectory]>([:])
 
     private struct State {
         var pending = 0
@@ -99,6 +102,29 @@ final class RestoreWork: Sendable {
     func abandon(_ error: any Error) {
         state.withLock { $0.failure = $0.failure ?? error }
         stop()
+    }
+
+    func note(_ directory: TargetDirectory, on device: dev_t) {
+        fileSystems.withLock { if $0[device] == nil { $0[device] = directory } }
+    }
+
+    /// Brings everything to the disk (syncfs(2), which says since Linux 5.8 what could not be written since the descriptor was opened): what was taken over
+    /// by the page cache may still be lost, and nobody would hear of it. Throws `.failed`.
+    func synchronise(_ target: RestoreTarget) throws {
+        guard let root = target.root else { return }
+        let own = try TargetCalls.status(of: root.descriptor).st_dev
+        try synchronise(root, target.path)
+        for (device, directory) in fileSystems.withLock({ $0 }) where device != own {
+            try synchronise(directories.handle(of: directory), target.path + directory.path())
+        }
+    }
+
+    private func synchronise(_ handle: TargetHandle, _ path: [UInt8]) throws(RepoError) {
+        guard linux_syncfs(handle.descriptor) == 0 else {
+            throw RepoError(
+                .failed, "'\(PathText.describe(path))': \(TargetFailure("bring everything to the disk").message)",
+                advice: "Do not rely on what was restored. Look at the kernel's log (dmesg), and run the restore again with '--overwrite always', which compares all content, or onto another disk.")
+        }
     }
 
     var problems: (list: [RestoreProblem], metadataCount: UInt64) {
@@ -199,8 +225,9 @@ final class RestoreWork: Sendable {
         }
         if !file.hasFailed {
             do {
-                let handle = try file.handle(directories)
-                try complete(file, handle.descriptor, reader)
+                try complete(file, reader)
+                file.closeHandle()
+                try file.closing.check()
             } catch let failure as TargetFailure {
                 failed(file, failure)
             } catch let error as RepoError where error.code == .damaged {
@@ -228,7 +255,10 @@ final class RestoreWork: Sendable {
         report(RestoreProblem(failure.kind, path: failure.path, message: message))
     }
 
-    private func complete(_ file: RestoredFile, _ descriptor: CInt, _ reader: BlobReader) throws {
+    private func complete(_ file: RestoredFile, _ reader: BlobReader) throws {
+        let handle = try file.handle(directories)
+        defer { withExtendedLifetime(handle) {} }
+        let descriptor = handle.descriptor
         let entry = file.entry
         let status = try TargetCalls.status(of: descriptor)
         if UInt64(status.st_size) != entry.metadata.size { try TargetCalls.truncate(descriptor, to: entry.metadata.size) }
@@ -243,7 +273,7 @@ final class RestoreWork: Sendable {
     private func verify(_ entry: TreeEntry, _ descriptor: CInt, _ reader: BlobReader) throws {
         guard let content = entry.content else { return }
         // From the device where that is possible, not from memory.
-        _ = fdatasync(descriptor)
+        guard fdatasync(descriptor) == 0 else { throw TargetFailure("write") }
         _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
         let comparison = ContentComparison(descriptor, repository.blobHasher) { chunk, offset, isSame in
             guard isSame else {

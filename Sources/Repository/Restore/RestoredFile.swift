@@ -25,6 +25,7 @@ final class RestoredFile: Sendable {
     let entry: TreeEntry
     let existing: Existing?
     let state = Monitor(State())
+    let closing = ClosingFailure()
 
     init(_ entry: TreeEntry, in directory: TargetDirectory, existing: Existing?) {
         self.entry = entry
@@ -50,9 +51,9 @@ final class RestoredFile: Sendable {
             let handle: TargetHandle
             if existing == nil, !state.isTouched {
                 handle = TargetHandle(
-                    try TargetCalls.open(entry.name, in: parent.descriptor, O_RDWR | O_CREAT | O_EXCL))
+                    try TargetCalls.open(entry.name, in: parent.descriptor, O_RDWR | O_CREAT | O_EXCL), closing: closing)
             } else {
-                handle = TargetHandle(try TargetCalls.open(entry.name, in: parent.descriptor, O_RDWR | O_NONBLOCK))
+                handle = TargetHandle(try TargetCalls.open(entry.name, in: parent.descriptor, O_RDWR | O_NONBLOCK), closing: closing)
                 let status = try TargetCalls.status(of: handle.descriptor)
                 guard status.isRegularFile else { throw TargetFailure("reopen", EEXIST) }
                 if let existing, status.st_ino != existing.inode || status.st_dev != existing.device {
@@ -89,16 +90,13 @@ final class RestoredFile: Sendable {
 
     func expectOne() { state.withLock { $0.outstanding += 1 } }
 
+    /// Closes what nobody uses any more, before anybody opens it again: `closing` knows by then what that said.
     func closeHandle() {
-        let handles = state.withLock { state in
-            defer {
-                state.handle = nil
-                state.direct = nil
-                state.hasTriedDirect = false
-            }
-            return (state.handle, state.direct)
+        state.withLock { state in
+            state.handle = nil
+            state.direct = nil
+            state.hasTriedDirect = false
         }
-        _ = handles
     }
 }
 

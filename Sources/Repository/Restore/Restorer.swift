@@ -61,6 +61,7 @@ public final class Restorer: Sendable {
                 try pass.run(root)
                 work.stop()
                 try work.check()
+                if options.synchronises, !options.isDryRun { try work.synchronise(target) }
             } catch {
                 work.abandon(error)
                 throw error

@@ -40,10 +40,30 @@ final class TargetDirectory: @unchecked Sendable {
 /// An open descriptor, closed with its last user.
 final class TargetHandle: Sendable {
     let descriptor: CInt
+    private let closing: ClosingFailure?
 
-    init(_ descriptor: CInt) { self.descriptor = descriptor }
+    /// - Parameter closing: told where close(2) fails.
+    init(_ descriptor: CInt, closing: ClosingFailure? = nil) {
+        self.descriptor = descriptor
+        self.closing = closing
+    }
 
-    deinit { close(descriptor) }
+    deinit {
+        // What was written may be refused only then: by a server (NFS, SMB) that has no room. The descriptor is gone all the same, also after EINTR (close(2)).
+        if close(descriptor) != 0, errno != EINTR { closing?.note(errno) }
+    }
+}
+
+/// What closing a file said, whoever closed it.
+final class ClosingFailure: Sendable {
+    private let number = Monitor<CInt>(0)
+
+    func note(_ number: CInt) { self.number.withLock { $0 = $0 == 0 ? number : $0 } }
+
+    func check() throws(TargetFailure) {
+        let number = number.withLock { $0 }
+        if number != 0 { throw TargetFailure("write", number) }
+    }
 }
 
 /// The directories of a target, opened name by name and never through a symbolic link, the most recently used kept open.

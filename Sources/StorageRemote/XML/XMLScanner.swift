@@ -125,6 +125,9 @@ struct XMLScanner {
         let start = at
         while at < bytes.count, Self.isNameByte(bytes[at]) { at += 1 }
         guard at > start, at - start <= 256 else { throw malformed("a name is missing or too long") }
+        // At most a prefix and a name (Namespaces in XML 1.0, section 4).
+        let parts = bytes[start..<at].split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+        guard parts.count <= 2, !parts.contains(where: \.isEmpty) else { throw malformed("a name is only a prefix, or has several") }
         return try string(bytes[start..<at])
     }
 

@@ -117,7 +117,7 @@ private final class CrashWorld {
         switch number {
         case 0..<5: return .kill
         case 5 where disk != nil: return .fullDisk
-        default: return .calls(FailingFiles.Harm.allCases.randomElement(using: &choice)!)
+        default: return .calls(FailingFiles.Harm.ofStores.randomElement(using: &choice)!)
         }
     }
 

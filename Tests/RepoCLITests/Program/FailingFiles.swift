@@ -12,12 +12,20 @@ struct FailingFiles {
         case shortWrites
         /// rename(2), link(2) and unlink(2) say EIO from then on.
         case naming
+        /// close(2) of what was open for writing says EDQUOT from then on, as on a network file system.
+        case closing
+        /// syncfs(2) says EIO.
+        case flushing
+
+        /// Those that a store meets.
+        static let ofStores: [Harm] = [.synchronising, .writing, .shortWrites, .naming]
     }
 
     private static let source = """
         #define _GNU_SOURCE
         #include <dlfcn.h>
         #include <errno.h>
+        #include <fcntl.h>
         #include <stdatomic.h>
         #include <stdio.h>
         #include <stdlib.h>
@@ -65,6 +73,18 @@ struct FailingFiles {
         int fdatasync(int descriptor) {
             if (has("synchronising") && concerns(descriptor) && due()) return failed();
             return ORIGINAL(fdatasync)(descriptor);
+        }
+        int close(int descriptor) {
+            int flags = has("closing") ? fcntl(descriptor, F_GETFL) : -1;
+            int fails = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH) && concerns(descriptor) && due();
+            int result = ORIGINAL(close)(descriptor);
+            if (!fails) return result;
+            errno = EDQUOT;
+            return -1;
+        }
+        int syncfs(int descriptor) {
+            if (has("flushing") && concerns(descriptor) && due()) return failed();
+            return ORIGINAL(syncfs)(descriptor);
         }
         static int unnamed(int folder, const char *path) {
             if (!has("naming")) return 0;

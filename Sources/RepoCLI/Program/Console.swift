@@ -72,13 +72,21 @@ struct Console: Sendable {
                     poll(&waiting, 1, -1)
                     continue
                 case EPIPE: throw ReaderGone()
-                case let number:
-                    throw RepoError(
-                        number == ENOSPC ? .storeFull : .failed,
-                        "cannot write to standard output: \(String(cString: strerror(number)))")
+                case let number: throw outputFailure(number)
                 }
             }
             rest = UnsafeRawBufferPointer(rebasing: rest[count...])
         }
+    }
+
+    private static func outputFailure(_ number: CInt) -> RepoError {
+        RepoError(
+            [ENOSPC, EDQUOT].contains(number) ? .storeFull : .failed, "cannot write to standard output: \(String(cString: strerror(number)))",
+            advice: "What was written there is not whole. Make room there, or write elsewhere, and run it again.")
+    }
+
+    /// Closes the output, of no more use afterwards: a file on a server (NFS, SMB) may be refused only then. An output that nobody gave is none.
+    func closeOutput() throws(RepoError) {
+        if close(output) != 0, errno != EBADF, errno != EINTR { throw Self.outputFailure(errno) }
     }
 }

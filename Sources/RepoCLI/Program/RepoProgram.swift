@@ -13,7 +13,14 @@ public enum RepoProgram {
         LibcryptoMemory.useHugePages()
         let console = Console.system()
         Interruption.watch(console)
-        let status = CommandRunner(console: console).run(Array(CommandLine.arguments.dropFirst()))
+        let runner = CommandRunner(console: console)
+        var status = runner.run(Array(CommandLine.arguments.dropFirst()))
+        do {
+            try console.closeOutput()
+        } catch {
+            let failure = runner.report(error, asJSON: false)
+            if status == ExitStatus.done { status = failure }
+        }
         exit(status)
     }
 }

@@ -53,4 +53,16 @@ struct ProgramRestoreFailureTests {
         #expect(try restore.run(.flushing, after: 0, "--overwrite", "always", "--dry-run").status == 0)
         #expect(try restore.run(.flushing, after: .max, "--overwrite", "always").status == 0)
     }
+
+    @Test("emulated: output that is refused when it is closed is no success")
+    func output() throws {
+        let folder = try ProgramFolder()
+        let id = try folder.snapshot("stream", [UInt8](repeating: 7, count: 100_000))
+        // Where `ProgramUnderTest` keeps outputs.
+        let failing = try FailingFiles(in: folder.path, concerned: "\(folder.path)/output-")
+        let failed = try folder.program.with(failing.environment(.closing, after: 0)).run("cat", id, "stream")
+        #expect(failed.status == 1, "\(failed)")
+        #expect(failed.errors.contains("cannot write to standard output: Disk quota exceeded"), "\(failed)")
+        #expect(try folder.program.with(failing.environment(.closing, after: .max)).run("cat", id, "stream").status == 0)
+    }
 }

@@ -138,13 +138,11 @@ struct DamageMap {
             note(causes, snapshot, child, stack)
             return true
         }
-        if child.type == .chunk {
-            guard let length = child.reference.length, let record = numbering.copies(child.id).first?.record,
-                let flaw = ReferenceCheck.flaw(of: child.id, record, length: length)
-            else { return false }
+        if let flaw = numbering.copies(child.id).first.flatMap({ ReferenceCheck.flaw(of: child.reference, $0.record) }) {
             note(flaw, of: stack.last?.id ?? child.id, snapshot, child, stack)
             return true
         }
+        if child.type == .chunk { return false }
         let row = numbering.firstRow(child.id)
         if let row, clean.contains(row) { return child.type == .list && contradicts(child, snapshot, stack) }
         do {

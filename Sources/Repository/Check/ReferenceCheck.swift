@@ -41,9 +41,11 @@ struct ReferenceCheck {
         return "list \(reference.id) has \(length) bytes of content and not \(said)"
     }
 
-    /// The same of a chunk, by its place in the index.
-    static func flaw(of id: BlobID, _ record: BlobRecord, length: UInt64) -> String? {
-        UInt64(record.rawLength) == length ? nil : "chunk \(id) has \(record.rawLength) bytes and not \(length)"
+    /// The same of any blob, by its place in the index: of another type than what names it takes it for, or a chunk of another length.
+    static func flaw(of reference: Reachability.Reference, _ record: BlobRecord) -> String? {
+        guard record.type == reference.type else { return "blob \(reference.id) is a \(record.type) and not a \(reference.type)" }
+        guard record.type == .chunk, let length = reference.length, UInt64(record.rawLength) != length else { return nil }
+        return "chunk \(reference.id) has \(record.rawLength) bytes and not \(length)"
     }
 
     // MARK: - Directories of several parts

@@ -96,7 +96,8 @@ struct StructureCheck {
                 let row = PackNumbering.Row(table: number, position: position)
                 let record = numbering.copy(row)?.record
                 if reached.insert(row) { blobs += 1 }
-                if record?.type != .chunk || record.map({ ReferenceCheck.flaw(of: chunk.id, $0, length: chunk.length) != nil }) == true { hasProblems = true }
+                let reference = Reachability.Reference(id: chunk.id, type: .chunk, length: chunk.length)
+                if record == nil || record.map({ ReferenceCheck.flaw(of: reference, $0) != nil }) == true { hasProblems = true }
             }
             table.releaseResident()
         }
@@ -106,9 +107,10 @@ struct StructureCheck {
     }
 
     private mutating func reach(_ row: PackNumbering.Row, _ type: BlobType) -> Bool {
+        // Each time: what was met as a tree may be taken for a list elsewhere.
+        if numbering.copy(row)?.record.type != type { hasProblems = true }
         guard reached.insert(row) else { return false }
         blobs += 1
-        if numbering.copy(row)?.record.type != type { hasProblems = true }
         return true
     }
 

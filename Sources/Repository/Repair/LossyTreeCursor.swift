@@ -94,7 +94,7 @@ final class ContentCompleteness {
     }
 
     private func isComplete(chunk id: BlobID, length: UInt64) throws -> Bool {
-        guard let record = numbering.firstRow(id).flatMap(numbering.copy)?.record, ReferenceCheck.flaw(of: id, record, length: length) == nil else { return false }
+        guard isAsNamed(.init(id: id, type: .chunk, length: length)) else { return false }
         return try remembering(id) {
             guard isPresent(id, depth: 0) else { return false }
             guard verifiesData else { return true }
@@ -105,6 +105,11 @@ final class ContentCompleteness {
                 return false
             }
         }
+    }
+
+    private func isAsNamed(_ reference: Reachability.Reference) -> Bool {
+        guard let record = numbering.firstRow(reference.id).flatMap(numbering.copy)?.record else { return false }
+        return ReferenceCheck.flaw(of: reference, record) == nil
     }
 
     /// In a pack that is there, with all that it rests on.
@@ -121,7 +126,7 @@ final class ContentCompleteness {
     }
 
     private func isComplete(list reference: Reachability.Reference, depth: Int) throws -> Bool {
-        guard depth <= ContentList.maximumLevel else { return false }
+        guard depth <= ContentList.maximumLevel, isAsNamed(reference) else { return false }
         let id = reference.id
         let isWhole = try remembering(id) {
             guard let bytes = try? reader.bytes(id, .list),

@@ -120,4 +120,48 @@ import Testing
         let errors = try repository.check().errors
         #expect(errors.map(\.paths) == [[Array("/b".utf8)]] && errors.first?.snapshots == [id], "\(errors)")
     }
+
+    /// What a blob is taken for, which is met as what it is before or afterwards.
+    enum Mistake: CaseIterable {
+        case treeAsList, treeAsChunk, listAsTree, listAsChunk, chunkAsTree, chunkAsList
+    }
+
+    @Test("What is taken for another thing is named, whichever is met first, and a repair leaves it out", arguments: Mistake.allCases, [true, false])
+    func types(_ mistake: Mistake, comesFirst: Bool) throws {
+        defer { repository.remove() }
+        let forge = try Forge(repository.open())
+        let chunk = try forge.add(.chunk, Array(repeating: 7, count: 100))
+        let listBytes = ContentList(level: 0, entries: [.init(length: 100, id: chunk), .init(length: 100, id: chunk)]).encode()
+        let list = try forge.add(.list, listBytes)
+        let treeBytes = TreeCodec.encode(leaf: [Self.file("x", .chunk(chunk), 100)])
+        let tree = try forge.add(.tree, treeBytes)
+        func directory(_ name: String, _ id: BlobID) -> TreeEntry {
+            var entry = Self.file(name, .empty, 0)
+            entry.metadata.type = .directory
+            entry.payload = .directory(id)
+            return entry
+        }
+        let name = comesFirst ? "a" : "z"
+        let wrong =
+            switch mistake {
+            case .treeAsList: Self.file(name, .list(tree), 200)
+            case .treeAsChunk: Self.file(name, .chunk(tree), UInt64(treeBytes.count))
+            case .listAsTree: directory(name, list)
+            case .listAsChunk: Self.file(name, .chunk(list), UInt64(listBytes.count))
+            case .chunkAsTree: directory(name, chunk)
+            case .chunkAsList: Self.file(name, .list(chunk), 100)
+            }
+        let right = [Self.file("b", .chunk(chunk), 100), Self.file("c", .list(list), 200), directory("d", tree)]
+        let id = try forge.publish(forge.leaf(comesFirst ? [wrong] + right : right + [wrong]))
+        for data in [DataSubset.all, nil] {
+            let errors = try repository.check(data).errors
+            #expect(errors.map(\.paths) == [[Array("/\(name)".utf8)]] && errors.first?.snapshots == [id], "\(errors)")
+            #expect(errors.first?.problem.contains("says of others what they are not") == true, "\(errors)")
+        }
+        for verifiesData in [false, true] where verifiesData || comesFirst {
+            let repaired = try SnapshotRepair(repository.open()).run(forget: true, verifiesData: verifiesData)
+            #expect(repaired.count == (verifiesData && comesFirst ? 0 : 1))
+        }
+        #expect(try repository.check().errors == [])
+    }
 }

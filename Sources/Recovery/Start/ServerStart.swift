@@ -83,7 +83,8 @@ public struct ServerStart: Sendable {
         let consistent = clock.now
         switch action {
         case .promote:
-            try wait { try state() == .inProduction }
+            // The control file says so a moment before the server lets anybody in that it kept out of recovery.
+            try wait { try state() == .inProduction && status()?.hasPrefix("ready") == true }
             let end = try newTimeline()
             (report.timeline, report.position) = (end.timeline, end.position)
             try requirePlanned(end.position)
@@ -127,9 +128,14 @@ public struct ServerStart: Sendable {
     /// As pg_ctl looks (`wait_for_postmaster_start`): line 8 of postmaster.pid is `ready`, or `standby` where nobody is let in before recovery has
     /// ended (utils/pidfile.h).
     private func isUp() throws -> Bool {
+        guard let status = status() else { return false }
+        return status.hasPrefix("ready") || status.hasPrefix("standby")
+    }
+
+    private func status() -> Substring? {
         guard let lines = TextFile.read(data + "/postmaster.pid")?.split(separator: "\n", omittingEmptySubsequences: false), lines.count > 7
-        else { return false }
-        return lines[7].hasPrefix("ready") || lines[7].hasPrefix("standby")
+        else { return nil }
+        return lines[7]
     }
 
     /// With pg_ctl, a server that lets us ask nothing is taken to be there: somebody else looks after it.

@@ -79,12 +79,15 @@ final class ExtractFixture: @unchecked Sendable {
 
     /// - Parameters:
     ///   - moment: nil for the one when all was well.
-    func restore(_ arguments: [String], at moment: String? = nil, scratch: String? = nil) throws -> (status: Int, output: String) {
+    ///   - environment: further variables, as `["NAME=value"]`.
+    func restore(_ arguments: [String], at moment: String? = nil, scratch: String? = nil, environment: [String] = []) throws -> (status: Int, output: String) {
         let folder = archived.folder
         let text = try PostgresServer.run(
             [
                 "/usr/bin/env", "REPO_CONFIG=/dev/null", "REPO_URL=\(folder.repository)", "REPO_KEY_FILE=\(folder.path)/machine.key",
-                "REPO_CACHE_DIR=\(folder.path)/cache", "/bin/sh", "-c", "\"$@\" 2>&1; echo \"status $?\"", "sh", archived.program, "restore", "--source",
+                "REPO_CACHE_DIR=\(folder.path)/cache",
+            ] + environment + [
+                "/bin/sh", "-c", "\"$@\" 2>&1; echo \"status $?\"", "sh", archived.program, "restore", "--source",
                 "main-db", "--at", moment ?? self.moment, "--scratch", scratch ?? self.scratch,
             ] + arguments)
         let lines = text.split(separator: "\n")

@@ -145,6 +145,31 @@ struct ExtractMomentTests {
         try expect(2, ["--table"], ["--clean", "--to", dsn])
     }
 
+    /// The control file says that recovery has ended before the process that did it has, and until then a server without hot standby refuses connections.
+    @Test("a server that recovered and lets nobody in yet is waited for")
+    func lateServer() throws {
+        let folder = fixture.archived.folder.path
+        let (code, library) = (folder + "/late-exits.c", folder + "/late-exits.so")
+        let source = """
+            #include <stdio.h>
+            #include <string.h>
+            #include <unistd.h>
+            __attribute__((destructor)) static void late(void) {
+                char name[32] = "";
+                FILE *file = fopen("/proc/self/comm", "r");
+                if (file && fgets(name, sizeof name, file) && !strcmp(name, "postgres\\n")) usleep(700000);
+            }
+
+            """
+        try Data(source.utf8).write(to: URL(fileURLWithPath: code))
+        try PostgresServer.run(["/bin/sh", "-c", "clang -shared -fPIC -O1 -o \(library) \(code)"], asServer: false)
+        try PostgresServer.own(library)
+        let outcome = try fixture.restore(
+            ["--table", "public.\(odd)", "--target", folder + "/late.sql", "--overwrite", "always"], environment: ["LD_PRELOAD=\(library)"])
+        #expect(outcome.status == 0, "\(outcome.output)")
+        #expect(fixture.isClean)
+    }
+
     @Test("a load that breaks off leaves the target as it was")
     func brokenLoad() throws {
         try fixture.sql("CREATE DATABASE breaking", database: "postgres")

@@ -32,7 +32,7 @@ extension FuzzTarget {
     private func withHash(_ body: [UInt8]) -> [UInt8] { body + ObjectHasher.hash(body).bytes }
 
     /// A table of as many blobs as the first byte says, with bytes of its columns changed; or, where the second one is odd, with other bytes behind the header
-    /// that is checked. Lookups and merges must stay inside whatever it says.
+    /// that is checked. Lookups must stay inside whatever it says.
     private func indexTable(_ bytes: [UInt8]) {
         guard bytes.count >= 2 else { return }
         let (segment, table) = Self.table(Int(bytes[0]))

@@ -75,6 +75,35 @@ struct DumpNeedsTests {
         #expect(try pair.target.sql("SELECT relacl FROM pg_class WHERE relname = 't'", database: "given") == pair.source.sql("SELECT relacl FROM pg_class WHERE relname = 't'", database: "given"))
     }
 
+    @Test("owners to whom the role that loads may give nothing are told of before anything is made")
+    func owners() throws {
+        let pair = try Pair()
+        defer { pair.remove() }
+        for server in [pair.source, pair.target] { try server.sql("CREATE ROLE maker; CREATE ROLE keeper; CREATE ROLE loader LOGIN CREATEDB") }
+        try pair.source.sql("CREATE DATABASE owned OWNER maker")
+        try pair.dump([
+            ("owned", "GRANT USAGE ON SCHEMA public TO keeper; SET ROLE maker; CREATE TABLE t (id int PRIMARY KEY); CREATE INDEX ON t (id); CREATE SCHEMA s"),
+            ("kept", "CREATE SCHEMA k AUTHORIZATION keeper; CREATE FUNCTION k.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION k.f() OWNER TO keeper"),
+        ])
+        let loader = "host=\(pair.target.folder) user=loader dbname=postgres"
+        func restore(_ database: String, _ arguments: String...) -> CommandSession.Outcome {
+            pair.session.run(["restore", "latest:dumps", "--to", loader, "--database", database] + arguments)
+        }
+        let refused = restore("owned")
+        #expect(refused.status == 1)
+        #expect(refused.errors.contains("may give nothing to maker, to whom something in database 'owned' belongs") && refused.errors.contains("that role."), "\(refused.errors)")
+        let both = restore("kept")
+        #expect(both.errors.contains("may give nothing to keeper, postgres, to whom") && both.errors.contains("these roles."), "\(both.errors)")
+        #expect(try !pair.has("owned") && !pair.has("kept"))
+        try pair.target.sql("GRANT maker TO loader; GRANT keeper TO loader")
+        let restored = restore("owned")
+        #expect(restored.status == 0, "\(restored.errors)")
+        // The database's own owner does not matter where another one is loaded into.
+        let other = restore("kept", "--into", "other")
+        #expect(other.status == 0, "\(other.errors)")
+        #expect(try pair.target.sql("SELECT tableowner FROM pg_tables WHERE tablename = 't'", database: "owned") == "maker")
+    }
+
     @Test("tablespaces that are not there are done without, except the one of the database itself")
     func tablespaces() throws {
         let pair = try Pair()

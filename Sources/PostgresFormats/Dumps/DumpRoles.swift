@@ -14,6 +14,23 @@ extension DumpEntry {
         }
     }
 
+    /// Roles that are made owners as some entries are restored: of the kinds that pg_restore writes `ALTER … OWNER TO` for (`_getObjectDescription`,
+    /// pg_backup_archiver.c). What belongs to a table, as indexes do, goes with it.
+    public static func owners(of entries: some Sequence<DumpEntry>) -> Set<String> {
+        Set(entries.filter { kindsWithOwner.contains($0.kind) }.compactMap(\.owner)).subtracting([""])
+    }
+
+    private static let kindsWithOwner: Set = [
+        "AGGREGATE", "BLOB", "BLOB METADATA", "COLLATION", "CONVERSION", "DATABASE", "DOMAIN", "EVENT TRIGGER", "FOREIGN DATA WRAPPER", "FOREIGN TABLE", "FUNCTION",
+        "MATERIALIZED VIEW", "OPERATOR", "OPERATOR CLASS", "OPERATOR FAMILY", "PROCEDURAL LANGUAGE", "PROCEDURE", "PUBLICATION", "SCHEMA", "SEQUENCE", "SERVER",
+        "STATISTICS", "SUBSCRIPTION", "TABLE", "TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY", "TYPE", "VIEW",
+    ]
+
+    /// Tablespaces that some entries are made in, but for the default one.
+    public static func tablespaces(of entries: some Sequence<DumpEntry>) -> Set<String> {
+        Set(entries.map(\.tablespace)).subtracting(["", "pg_default"])
+    }
+
     /// In one statement.
     private static func roles(_ statement: ArraySlice<SQLWords.Word>) -> [String] {
         switch (statement.first, statement.dropFirst().first) {

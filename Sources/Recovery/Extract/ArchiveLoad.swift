@@ -60,7 +60,7 @@ struct ArchiveLoad {
                 try requireOwners(prepared.selection, server)
             }
             prepared.arguments = arguments
-            let spaces = try server.missingTablespaces(prepared.selection)
+            let spaces = try server.connection.lacking(tablespaces: DumpEntry.tablespaces(of: prepared.selection.entries))
             if !spaces.isEmpty, options.existing != .append {
                 prepared.arguments.append("--no-tablespaces")
                 result.notes.append(DatabaseNeeds.note(tablespacesMissing: spaces))
@@ -149,7 +149,7 @@ struct ArchiveLoad {
 
     private func requireOwners(_ selection: TableSelection, _ server: LoadTarget) throws(RepoError) {
         guard options.withOwners else { return }
-        let owners = try server.ownersOutOfReach(selection)
+        let owners = try server.connection.outOfReach(DumpEntry.owners(of: selection.entries))
         guard !owners.isEmpty else { return }
         throw RepoError(
             .failed, "the role of \(server.target) may give nothing to \(Self.list(owners.map(TableName.shown))), whose the tables were",

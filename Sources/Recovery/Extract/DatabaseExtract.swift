@@ -71,6 +71,7 @@ public struct DatabaseExtract {
         let needs = DatabaseNeeds(contents, name: "database '\(result.database)'", makesDatabase: !exists && name == result.database)
         try needs.requireExtensions(connection)
         try needs.requireRoles(connection, advice: "Nothing was changed. Make them first.")
+        try needs.requireOwners(connection, nothing: "Nothing was changed.")
         let spaces = try needs.tablespacesMissing(connection, advice: "Nothing was changed. Make it first, or restore under another name with --into.")
         if !spaces.isEmpty { result.notes.append(DatabaseNeeds.note(tablespacesMissing: spaces)) }
         note("loading database \(result.database) as \(name)")

@@ -157,14 +157,6 @@ final class LoadTarget {
         return found
     }
 
-    /// Owners of what is to be made to whom this role may give nothing.
-    func ownersOutOfReach(_ selection: TableSelection) throws(RepoError) -> [String] {
-        // What ALTER … OWNER TO asks for: membership (`check_is_member_of_role`), and since 16 the right to become that role (`check_can_set_role`).
-        let right = connection.version.major >= 16 ? "SET" : "MEMBER"
-        let closed = try connection.names("SELECT rolname FROM pg_catalog.pg_roles WHERE NOT pg_catalog.pg_has_role(oid, '\(right)')")
-        return Set(selection.entries.compactMap(\.owner)).intersection(closed).sorted()
-    }
-
     /// Triggers that each added row sets off, for people.
     func insertTriggers(_ tables: [TableName]) throws(RepoError) -> [String] {
         var found: [String] = []
@@ -184,12 +176,6 @@ final class LoadTarget {
     private static func shown(_ entry: DumpEntry, _ name: TableName) -> String {
         // Arguments stand in the name as they are.
         ["FUNCTION", "PROCEDURE", "AGGREGATE"].contains(entry.kind) ? "\(TableName.shown(name.schema)).\(entry.name)" : "\(name)"
-    }
-
-    /// Tablespaces that a selection names and the server does not have.
-    func missingTablespaces(_ selection: TableSelection) throws(RepoError) -> [String] {
-        let named = Set(selection.entries.map(\.tablespace)).subtracting(["", "pg_default"])
-        return named.isEmpty ? [] : named.subtracting(try connection.names("SELECT spcname FROM pg_catalog.pg_tablespace")).sorted()
     }
 
     /// The selection without what is there and may stay, and without attaching partitions to tables that are not there; and what to tell about it.

@@ -87,6 +87,7 @@ public struct LogicalRestore {
         for need in needs {
             try need?.requireRoles(
                 server, advice: nothing + (options.globals ? " Make them first." : " With --globals the roles that are not there are made first, as they were."))
+            try need?.requireOwners(server, nothing: nothing)
             withoutSpaces.append(
                 try need?.tablespacesMissing(server, advice: nothing + " Make it first, or restore into a database of another name with --into.") ?? [])
         }

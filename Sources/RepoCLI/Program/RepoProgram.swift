@@ -14,11 +14,12 @@ public enum RepoProgram {
         let console = Console.system()
         Interruption.watch(console)
         let runner = CommandRunner(console: console)
-        var status = runner.run(Array(CommandLine.arguments.dropFirst()))
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        var status = runner.run(arguments)
         do {
             try console.closeOutput()
         } catch {
-            let failure = runner.report(error, asJSON: false)
+            let failure = runner.report(error, asJSON: arguments.contains("--json"))
             if status == ExitStatus.done { status = failure }
         }
         exit(status)

@@ -63,6 +63,8 @@ struct ProgramRestoreFailureTests {
         let failed = try folder.program.with(failing.environment(.closing, after: 0)).run("cat", id, "stream")
         #expect(failed.status == 1, "\(failed)")
         #expect(failed.errors.contains("cannot write to standard output: Disk quota exceeded"), "\(failed)")
+        let object = try folder.program.with(failing.environment(.closing, after: 0)).run("cat", id, "stream", "--json")
+        #expect(object.status == 1 && object.errors.hasPrefix("{\"advice\":\"What was written there is not whole."), "\(object)")
         #expect(try folder.program.with(failing.environment(.closing, after: .max)).run("cat", id, "stream").status == 0)
     }
 }

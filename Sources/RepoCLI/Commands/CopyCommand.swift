@@ -99,9 +99,12 @@ struct CopyCommand: RepoSubcommand {
         let started = ContinuousClock.now
         let destination = try other.open(context, isDryRun: isDryRun)
         let progress = CopyProgress()
-        let copy = RepositoryCopy(from: repository, to: destination, isDryRun: isDryRun, progress: progress) { step in
-            if context.options.verbose { context.note(step) }
-        }
+        let copy = RepositoryCopy(
+            from: repository, to: destination, isDryRun: isDryRun, progress: progress,
+            onStep: { step in if context.options.verbose { context.note(step) } },
+            onUnregistered: { error in
+                context.warn("\(error.message). Copying all the same: run no prune of \(repository.store.location) meanwhile, or copy again after it")
+            })
         try copy.prepare()
         if repository.store.hasArchive {
             try thaw.require(

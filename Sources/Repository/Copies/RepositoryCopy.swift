@@ -1,5 +1,5 @@
 import BlobEngine
-import RepoBase
+public import RepoBase
 import Storage
 
 /// Copies snapshots from one repository to another (docs/copies.md): to a twin as they are, to any other sealed anew with its keys and under its
@@ -13,16 +13,19 @@ public final class RepositoryCopy {
     private let isDryRun: Bool
     private let progress: CopyProgress
     private let onStep: (String) -> Void
+    private let onUnregistered: (RepoError) -> Void
     private let twinKeys: TwinKeys
 
     /// - Parameters:
     ///   - isDryRun: says what would be done as far as that is known without doing it; nothing is written.
     ///   - onStep: told in words of each step, for people.
+    ///   - onUnregistered: told why this run could not register where it reads, before anything is sent.
     public init(
         from source: OpenRepository, to destination: OpenRepository, isDryRun: Bool = false, progress: CopyProgress = CopyProgress(),
-        onStep: @escaping (String) -> Void = { _ in }
+        onStep: @escaping (String) -> Void = { _ in }, onUnregistered: @escaping (RepoError) -> Void = { _ in }
     ) {
-        (self.source, self.destination, self.isDryRun, self.progress, self.onStep) = (source, destination, isDryRun, progress, onStep)
+        (self.source, self.destination, self.isDryRun, self.progress) = (source, destination, isDryRun, progress)
+        (self.onStep, self.onUnregistered) = (onStep, onUnregistered)
         twinKeys = TwinKeys(from: source, to: destination)
     }
 
@@ -76,12 +79,25 @@ public final class RepositoryCopy {
             return outcome
         }
         // Here first: from now on no sweep of either repository goes on without this run. The past is swept by nobody.
-        let reading = source.store.isReadOnly ? nil : try WriterRegistration.begin(source)
+        let reading = try registerAsReader()
         defer { reading?.end() }
         let registration = try WriterRegistration.begin(destination)
         defer { registration.end() }
         try copy(entries, &outcome, registration: registration)
         return outcome
+    }
+
+    /// Nil where nothing can be stored: in the past, which nobody sweeps, and on a store that is mounted read-only, is full, or gives these credentials no right to
+    /// write. A prune from elsewhere may then take what is read, as it may beside a restore: what lacks it is not copied, and named.
+    private func registerAsReader() throws -> WriterRegistration? {
+        guard !source.store.isReadOnly else { return nil }
+        do {
+            return try WriterRegistration.begin(source)
+        } catch let error as RepoError {
+            guard error.code == .failed || error.code == .storeFull else { throw error }
+            onUnregistered(error)
+            return nil
+        }
     }
 
     private func copy(_ entries: [SnapshotCatalog.Entry], _ outcome: inout CopyOutcome, registration: WriterRegistration?) throws {
@@ -245,7 +261,7 @@ public final class RepositoryCopy {
     func fill(
         _ pairs: [(here: SnapshotCatalog.Entry, there: SnapshotCatalog.Entry)], _ bytes: inout UInt64
     ) throws -> [(ObjectID, RepoError)] {
-        let reading = source.store.isReadOnly ? nil : try WriterRegistration.begin(source)
+        let reading = try registerAsReader()
         defer { reading?.end() }
         let registration = try WriterRegistration.begin(destination)
         defer { registration.end() }

@@ -31,7 +31,8 @@ package enum SimulatedAction: Hashable, Sendable, CustomStringConvertible {
     /// The oldest snapshots, so many.
     case forget(Site, count: Int)
     case prune(Pruning)
-    case copy(Site)
+    /// - readsOnly: by somebody who may store nothing in the first repository.
+    case copy(Site, readsOnly: Bool = false)
     case rotateKeys
     case repairIndex(Site)
     case repairPacks(Site)
@@ -46,7 +47,7 @@ package enum SimulatedAction: Hashable, Sendable, CustomStringConvertible {
         case .pushLog(let first, let count): "push of log \(first)\(count > 1 ? " to \(first + count - 1)" : "")"
         case .forget(let site, let count): "forget of \(count) in \(site)"
         case .prune(let pruning): "prune of \(pruning)"
-        case .copy(let site): "copy to \(site)"
+        case .copy(let site, let readsOnly): "copy to \(site)\(readsOnly ? " by a reader" : "")"
         case .rotateKeys: "key rotation"
         case .repairIndex(let site): "repair of the index of \(site)"
         case .repairPacks(let site): "repair of packs of \(site)"

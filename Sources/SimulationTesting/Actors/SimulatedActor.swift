@@ -82,9 +82,9 @@ package struct SimulatedActor: Sendable {
         return RetryingStore(store, random: { Double.random(in: 0..<1, using: &scheduler.choices) })
     }
 
-    func open(_ name: SimulatedAction.Site) throws -> OpenRepository {
+    func open(_ name: SimulatedAction.Site, readsOnly: Bool = false) throws -> OpenRepository {
         let site = world.site(name)
-        let store = store(site)
+        let store: any Store = readsOnly ? UnwritableStore(store(site)) : store(site)
         let keys = try keys(name, store)
         let cache = "\(host.cacheDirectory)/\(name)"
         return try OpenRepository(
@@ -111,7 +111,7 @@ package struct SimulatedActor: Sendable {
         case .pushLog(let first, let count): try pushLog(first, count, process)
         case .forget(let site, let count): try forget(site, count)
         case .prune(let pruning): try prune(pruning)
-        case .copy(let site): try copy(site, process)
+        case .copy(let site, let readsOnly): try copy(site, readsOnly: readsOnly, process)
         case .rotateKeys:
             let store = store(world.site(.primary))
             var keys = try KeyRing.open(store, .machineKey(world.site(.primary).key))
@@ -166,9 +166,9 @@ package struct SimulatedActor: Sendable {
         if !outcome.waitingFor.isEmpty { self.count("a prune waited for writers") }
     }
 
-    private func copy(_ name: SimulatedAction.Site, _ process: SimulatedProcess) throws {
+    private func copy(_ name: SimulatedAction.Site, readsOnly: Bool, _ process: SimulatedProcess) throws {
         let archived = world.site(.primary).ledger.log
-        let (source, destination) = (try open(.primary), try open(name))
+        let (source, destination) = (try open(.primary, readsOnly: readsOnly), try open(name))
         let copy = RepositoryCopy(from: source, to: destination)
         try copy.prepare()
         let entries = try SnapshotCatalog(source).all(onProblem: { _, _ in })
@@ -213,7 +213,7 @@ extension SimulatedAction {
         case .pushLog: "push"
         case .forget: "forget"
         case .prune(let pruning): pruning.endsRotation ? "prune that ends a rotation" : "prune"
-        case .copy(let site): "copy to \(site)"
+        case .copy(let site, let readsOnly): "copy to \(site)\(readsOnly ? " by a reader" : "")"
         case .rotateKeys: "key rotation"
         case .repairIndex: "repair of an index"
         case .repairPacks: "repair of packs"

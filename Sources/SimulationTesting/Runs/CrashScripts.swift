@@ -35,6 +35,11 @@ extension CrashScript {
             CrashScript(name: "copy to a twin beside prunes", before: copied + [.forget(.twin, count: 2)], victim: .copy(.twin), beside: [pruned(.twin), prune]),
             CrashScript(name: "copy to another beside snapshot", before: history, victim: .copy(.other), beside: [.snapshot(source: 1)]),
             CrashScript(name: "copy to another beside prunes", before: copied + [.forget(.other, count: 2)], victim: .copy(.other), beside: [pruned(.other), prune]),
+            CrashScript(
+                name: "copy to a twin by a reader beside a prune", before: copied + [.forget(.primary, count: 3)], victim: .copy(.twin, readsOnly: true), beside: [prune, .copy(.twin)]),
+            CrashScript(
+                name: "copy to another by a reader beside a prune", before: copied + [.forget(.primary, count: 3)], victim: .copy(.other, readsOnly: true),
+                beside: [prune, .copy(.other)]),
             CrashScript(name: "key rotation beside snapshot", before: history, victim: .rotateKeys, beside: [.snapshot(source: 1)]),
             CrashScript(name: "key rotation beside key rotation", before: history, victim: .rotateKeys, beside: [.rotateKeys, .snapshot(source: 2)]),
             CrashScript(name: "end of a rotation beside snapshot", before: garbage + [.rotateKeys], victim: .prune(ending), beside: [.snapshot(source: 1)]),

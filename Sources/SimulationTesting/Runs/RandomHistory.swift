@@ -95,7 +95,7 @@ package struct RandomHistory: Sendable {
             pruning.fenceAfterHours = [168, 168, 168, 1, 0].randomElement(using: &numbers)!
             pruning.endsRotation = Int.random(in: 0..<8, using: &numbers) == 0
             return .prune(pruning)
-        case 78..<84: return copies.map { .copy($0) } ?? .snapshot(source: source)
+        case let choice where (78..<84).contains(choice): return copies.map { .copy($0, readsOnly: choice < 80) } ?? .snapshot(source: source)
         case 84..<88: return .rotateKeys
         case 88..<91: return .repairIndex(site)
         case 91..<93: return .repairPacks(site)

@@ -1,26 +1,13 @@
 import RepoBase
 import RepositoryTesting
 import Storage
+import StorageTesting
 import Testing
 
 @testable import Repository
 
 /// Copies from where nothing can be stored: a read-only mount, a full disk, credentials that may only read.
 @Suite("Copies from what cannot be written") struct UnregisteredCopyTests {
-    private final class UnwritableStore: Store {
-        let base: any Store
-        let error: RepoError
-        init(_ base: any Store, _ code: RepoError.Code) { (self.base, error) = (base, RepoError(code, "nothing can be stored")) }
-
-        var location: String { "unwritable" }
-        func put(_ key: StoreKey, _ bytes: UnsafeRawBufferPointer, _ mode: PutMode) throws { throw error }
-        func read(_ key: StoreKey, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int { try base.read(key, at: offset, into: buffer) }
-        func stat(_ key: StoreKey) throws -> StoredObject? { try base.stat(key) }
-        func list(_ prefix: String, _ body: (StoredObject) throws -> Void) throws { try base.list(prefix, body) }
-        func makeDurable(_ key: StoreKey) throws {}
-        func delete(_ key: StoreKey) throws { throw error }
-    }
-
     /// An empty repository to copy to: a twin, or one with keys of its own.
     private static func destination(of world: CollectionWorld, isTwin: Bool) throws -> (store: MemoryStore, keys: KeyRing) {
         let store = MemoryStore()
@@ -37,7 +24,8 @@ import Testing
         let files: CollectionWorld.Files = ["a": [UInt8](repeating: 3, count: 50_000)]
         try world.snapshot(files)
         let (there, keys) = try Self.destination(of: world, isTwin: isTwin)
-        func open() throws -> OpenRepository { try OpenRepository(store: there, keys: keys, cacheDirectory: world.makeCache()) }
+        let elsewhere = DuringListing(there, prefix: "-", location: "elsewhere") {}
+        func open() throws -> OpenRepository { try OpenRepository(store: elsewhere, keys: keys, cacheDirectory: world.makeCache()) }
         let told = Monitor<[RepoError]>([])
         let copy = RepositoryCopy(
             from: try world.open(UnwritableStore(world.store, code)), to: try open(), onUnregistered: { error in told.withLock { $0.append(error) } })

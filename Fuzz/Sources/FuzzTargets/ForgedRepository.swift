@@ -16,8 +16,9 @@ struct ForgedRepository {
     private let envelope: [UInt8]
     private let coder = BlobCoder()
 
-    init() throws {
-        func secret(_ byte: UInt8) -> [UInt8] { [UInt8](repeating: byte, count: 32) }
+    /// - Parameter identity: another one has other keys.
+    init(identity: UInt8 = 0) throws {
+        func secret(_ byte: UInt8) -> [UInt8] { [UInt8](repeating: byte + identity, count: 32) }
         let authority = SigningKey(seed: secret(1))
         let payload = KeyPayload(
             repositoryID: RepositoryID(bytes: secret(2).prefix(16))!, authority: authority.publicKey, signingKey: SigningKey(seed: secret(3)),
@@ -43,6 +44,13 @@ struct ForgedRepository {
     }
 
     var blobCount: Int { parts.blobs.count }
+
+    /// A store of a repository in which nothing is yet.
+    func empty() throws -> (store: MemoryStore, keys: KeyRing) {
+        let store = MemoryStore()
+        for (key, bytes) in objects { try store.put(key, bytes, .create) }
+        return (store, keys)
+    }
 
     /// A store with everything in it.
     func store(_ edits: ForgedEdits) throws -> (store: MemoryStore, keys: KeyRing) {

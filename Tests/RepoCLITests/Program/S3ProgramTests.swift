@@ -68,6 +68,11 @@ struct S3ProgramTests {
         #expect(try reader.run("snapshots").status == 0)
         let refused = try reader.run("snapshot", "files", tree.path)
         #expect(refused.status == 1 && refused.errors.contains("AccessDenied"), "\(refused)")
+        let copy = folder + "/copy"
+        #expect(try reader.run("init", "--repo", copy, "--copy-of", SeaweedServer.running().location(prefix)).status == 0)
+        let copied = try reader.run("copy", "--to", copy)
+        #expect(copied.status == 0 && copied.errors.contains("AccessDenied") && copied.errors.contains("run no prune"), "\(copied)")
+        #expect(try run("cat", second, tree.path + "/dump.sql", "--repo", copy).output == FileTree.read(tree.path + "/dump.sql"))
         #expect(try program.with(["REPO_URL": "s3:http://127.0.0.1:\(SeaweedServer.running().port)/nobucket/x"]).run("snapshots").status == 10)
     }
 

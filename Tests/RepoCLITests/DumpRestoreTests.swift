@@ -52,7 +52,7 @@ struct DumpRestoreTests {
         #expect(try other.sql("SELECT count(*) FROM pg_database WHERE datname = 'shop'") == "0")
         let restored = session.run("restore", "latest:dumps", "--to", dsn, "--globals", "--database", "shop")
         #expect(restored.status == 0, "\(restored.errors)")
-        #expect(restored.output.contains("restored database shop") && restored.output.contains("rows of 1 tables compared"))
+        #expect(restored.output.contains("restored database shop") && restored.output.contains("rows of 1 table compared"))
         for question in [
             "SELECT count(*), sum(id), min(text) FROM orders", "SELECT count(*) FROM recent",
             "SELECT tableowner FROM pg_tables WHERE tablename = 'orders'",

@@ -97,7 +97,7 @@ struct UpkeepCommandTests {
         let outcome = session.run("restore", "latest", "--target", "\(session.folder)/target", "--dry-run")
         #expect(outcome.status == 0)
         #expect(
-            outcome.lines.last?.contains("1 files, 0 of them unchanged; 195.3 KiB, 195.3 KiB to be written")
+            outcome.lines.last?.contains("1 file, 0 unchanged; 195.3 KiB, 195.3 KiB to be written")
                 == true, "\(outcome.output)")
     }
 }

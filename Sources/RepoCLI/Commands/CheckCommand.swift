@@ -78,19 +78,19 @@ struct CheckCommand: RepoSubcommand {
             }
             for line in Self.parity(of: report) { context.note(line) }
             if !report.unindexedPacks.isEmpty {
-                context.note("\(report.unindexedPacks.count) packs are not in the index: \(Self.origin(of: report))")
+                context.note("\(NumberText.counted(report.unindexedPacks.count, "pack is", "packs are")) not in the index: \(Self.origin(of: report))")
             }
             if report.archivedPacks > 0 {
                 context.note(
-                    "\(NumberText.grouped(report.archivedPacks)) packs, \(ByteCount.describe(report.archivedBytes)), are in an archival tier and were not read"
+                    "\(NumberText.counted(report.archivedPacks, "pack")), \(ByteCount.describe(report.archivedBytes)), in an archival tier: not read"
                         + (readArchived ? "" : "; --read-archived reads those that were brought back"))
             }
             if report.halfVerifiedPacks > 0 {
-                context.note("\(NumberText.grouped(report.halfVerifiedPacks)) packs were not verified in whole: deltas in them rest on what is archived")
+                context.note("\(NumberText.counted(report.halfVerifiedPacks, "pack was", "packs were")) not verified in whole: deltas in it rest on what is archived")
             }
             if !context.options.quiet {
                 var line =
-                    "\(NumberText.grouped(report.objects)) objects, \(NumberText.grouped(report.blobs)) blobs"
+                    "\(NumberText.counted(report.objects, "object")), \(NumberText.counted(report.blobs, "blob"))"
                 if options.data != nil { line += ", \(ByteCount.describe(report.bytesRead)) read" }
                 line += report.isClean ? ": no errors" : ": \(report.errors.count) damaged"
                 try context.console.print(line)

@@ -191,9 +191,9 @@ private struct CopyResult: Encodable {
 
     var line: String {
         var text = dryRun == true ? "dry run: \(url) lacks" : "\(url):"
-        text += " \(snapshotsCopied) snapshots" + (dryRun == true ? "" : " copied")
-        text += ", \(snapshotsPresent) were there"
-        if logObjects > 0 { text += "; \(logObjectsSent) of \(logObjects) objects of the log" }
+        text += " \(NumberText.counted(snapshotsCopied, "snapshot"))" + (dryRun == true ? "" : " copied")
+        text += ", \(snapshotsPresent) \(snapshotsPresent == 1 ? "was" : "were") there"
+        if logObjects > 0 { text += "; \(logObjectsSent) of \(NumberText.counted(logObjects, "object")) of the log" }
         // What is new to a repository with other keys is known once it was read.
         if dryRun != true || sharesKeys { text += "; \(ByteCount.describe(bytesSent + logBytesSent))" + (dryRun == true ? "" : " sent") }
         if !failures.isEmpty { text += "; \(failures.count) could not be copied" }

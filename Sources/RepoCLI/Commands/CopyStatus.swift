@@ -93,7 +93,7 @@ struct CopyStatus {
         if record.damaged > 0 { return "its last check found \(record.damaged) damaged objects: run 'repo check --read-data' on it, with --heal-from" }
         guard record.coverage.isComplete else {
             return "\(NumberText.grouped(record.coverage.packs - record.coverage.verifiedPacks - record.coverage.archivedPacks)) of "
-                + "\(NumberText.grouped(record.coverage.packs)) packs were never verified: go on with 'repo check --read-data-subset', or read all"
+                + "\(NumberText.counted(record.coverage.packs, "pack was", "packs were")) never verified: go on with 'repo check --read-data-subset', or read all"
         }
         if now - (record.coverage.since ?? record.time.seconds) >= limits.verification { return "what was verified longest ago was too long ago: run 'repo check --read-data' on it" }
         return nil

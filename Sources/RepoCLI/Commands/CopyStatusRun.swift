@@ -58,7 +58,7 @@ struct CopyStatusRun {
         }
         if !context.options.quiet {
             try context.console.print(
-                "\(count.copies) copies with the data itself, \(count.storages) storages, \(count.offSite) elsewhere"
+                "\(NumberText.counted(count.copies, "copy", "copies")) with the data itself, \(NumberText.counted(count.storages, "storage")), \(count.offSite) elsewhere"
                     + (count.isKept ? ": three, two and one are kept" : ": " + count.lacks.joined(separator: " and ") + " is missing"))
         }
     }

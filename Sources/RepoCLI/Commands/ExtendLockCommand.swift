@@ -48,7 +48,7 @@ struct StorageExtendLockCommand: RepoSubcommand {
             if let end = locks.lastEnd {
                 let time = TimeDisplay.local(FileTime(seconds: end, nanoseconds: 0), in: context.zone)
                 try context.console.print(
-                    "\(locks.ending) objects that nobody needs, \(ByteCount.describe(locks.endingBytes)), are locked until \(time)")
+                    "\(NumberText.counted(locks.ending, "object")) that nobody needs, \(ByteCount.describe(locks.endingBytes)), \(locks.ending == 1 ? "is" : "are") locked until \(time)")
             }
         }
         return ExitStatus.done

@@ -194,6 +194,6 @@ private struct ForgetResult: Encodable {
         for (verdict, row) in shown { table.add(row.cells(verdict, zone)) }
         if !shown.isEmpty { try context.console.write(table.text) }
         let what = dryRun == nil ? "let go" : "would be let go"
-        try context.console.print("\(removed.count) snapshots \(what), \(kept.count) kept")
+        try context.console.print("\(NumberText.counted(removed.count, "snapshot")) \(what), \(kept.count) kept")
     }
 }

@@ -71,7 +71,7 @@ struct ParityResult: Encodable {
             if !outcome.packsDamaged.isEmpty { context.note("Run 'repo repair packs', then 'repo parity update'.") }
             if !context.options.quiet {
                 try context.console.print(
-                    "\(NumberText.grouped(UInt64(outcome.packsCovered))) packs covered; \(ByteCount.describe(outcome.bytesCoded)) coded, "
+                    "\(NumberText.counted(outcome.packsCovered, "pack")) covered; \(ByteCount.describe(outcome.bytesCoded)) coded, "
                         + "\(ByteCount.describe(outcome.bytesStored)) of parity stored")
             }
         }
@@ -211,8 +211,8 @@ struct ParityStatusCommand: RepoSubcommand {
         let columns = TextColumns(widths: [9, 0])
         for line in [
             ["share", ParityShare.describe(parity)],
-            ["covered", "\(NumberText.grouped(UInt64(status.packsCovered))) packs, \(ByteCount.describe(status.bytesCovered))"],
-            ["uncovered", "\(NumberText.grouped(UInt64(status.packsUncovered))) packs, \(ByteCount.describe(status.bytesUncovered))"],
+            ["covered", "\(NumberText.counted(status.packsCovered, "pack")), \(ByteCount.describe(status.bytesCovered))"],
+            ["uncovered", "\(NumberText.counted(status.packsUncovered, "pack")), \(ByteCount.describe(status.bytesUncovered))"],
             ["parity", ByteCount.describe(status.parityBytes) + overhead],
         ] { try context.console.print(columns.line(line)) }
         if !status.groups.isEmpty {

@@ -90,7 +90,7 @@ struct PruneArguments: ParsableArguments {
         ParityResult.warn(outcome.parity, context)
         if outcome.packsLeftArchived > 0 {
             context.note(
-                "\(outcome.packsLeftArchived) packs with more garbage than may stay, or with earlier keys, are in an archival tier and were left alone")
+                "\(NumberText.counted(outcome.packsLeftArchived, "pack")) with more garbage than may stay, or with earlier keys, left alone in an archival tier")
         }
         let log = try pruning.run(isDryRun: isDryRun, without: gone)
         let locks = isDryRun ? nil : try LockExtension(repository).run(leaving: log.leaving)
@@ -177,12 +177,12 @@ private struct PruneResult: Encodable {
 
     var line: String {
         let freed = ByteCount.describe(bytesFreed)
-        let log = logObjectsDeleted == 0 ? "" : "; of the log \(logSegmentsDeleted) segments, \(ByteCount.describe(logBytesFreed))"
-        if dryRun == true { return "dry run: \(packsCondemned) packs, \(freed), would be freed\(log)" }
-        var text = "\(freed) freed: \(packsDeleted) packs deleted, \(packsRewritten) rewritten"
+        let log = logObjectsDeleted == 0 ? "" : "; of the log \(NumberText.counted(logSegmentsDeleted, "segment")), \(ByteCount.describe(logBytesFreed))"
+        if dryRun == true { return "dry run: \(NumberText.counted(packsCondemned, "pack")), \(freed), would be freed\(log)" }
+        var text = "\(freed) freed: \(NumberText.counted(packsDeleted, "pack")) deleted, \(packsRewritten) rewritten"
         text += "; \(ByteCount.describe(bytesUnused)) stay unused"
         text += log
-        if packsWaiting > 0 { text += "; \(packsWaiting) packs wait for running snapshots" }
+        if packsWaiting > 0 { text += "; \(NumberText.counted(packsWaiting, "pack waits", "packs wait")) for running snapshots" }
         return text
     }
 }

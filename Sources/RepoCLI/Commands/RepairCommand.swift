@@ -46,8 +46,8 @@ struct RepairIndexCommand: RepoSubcommand {
             for pack in repaired.healedPacks { try context.console.print("made whole from parity: \(PackObject.key(pack))") }
             for damage in damaged { context.warn("\(damage.object): \(damage.problem)") }
             try context.console.print(
-                "the index names \(NumberText.grouped(UInt64(repaired.blobs))) blobs in "
-                    + "\(NumberText.grouped(UInt64(repaired.packs))) packs")
+                "the index names \(NumberText.counted(repaired.blobs, "blob")) in "
+                    + NumberText.counted(repaired.packs, "pack"))
             if !damaged.isEmpty { context.note("Run 'repo repair packs' next.") }
         }
         return damaged.isEmpty ? ExitStatus.done : RepoError.Code.damaged.exitStatus
@@ -109,7 +109,7 @@ struct RepairPacksCommand: RepoSubcommand {
             for pack in repaired.packs { try context.console.print("taken out: \(PackObject.key(pack))") }
             for pack in repaired.wholePacks { try context.console.print("whole: \(PackObject.key(pack))") }
             try context.console.print(
-                "\(repaired.healedPacks.count) packs made whole, \(repaired.packs.count) taken out; \(repaired.salvagedBlobs) blobs salvaged, \(repaired.lostBlobs) lost"
+                "\(NumberText.counted(repaired.healedPacks.count, "pack")) made whole, \(repaired.packs.count) taken out; \(NumberText.counted(repaired.salvagedBlobs, "blob")) salvaged, \(repaired.lostBlobs) lost"
             )
             if repaired.lostBlobs > 0 { context.note("Run 'repo repair snapshots' next.") }
         }
@@ -183,7 +183,7 @@ struct RepairSnapshotsCommand: RepoSubcommand {
         }
         try context.console.print(
             one.new.map {
-                "snapshot \(one.old.short) is repaired as \($0.short), without \(one.problemCount) entries"
+                "snapshot \(one.old.short) is repaired as \($0.short), without \(NumberText.counted(one.problemCount, "entry", "entries"))"
             }
                 ?? "nothing is left of snapshot \(one.old.short)")
         // What stays damaged is named by every check.

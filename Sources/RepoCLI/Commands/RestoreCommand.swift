@@ -168,7 +168,7 @@ struct RestoreCommand: RepoSubcommand {
         if !isLast, result.problems.contains(where: { $0.kind == .damage }) { return nil }
         if result.ownersLeft > 0 {
             context.warn(
-                "\(NumberText.grouped(result.ownersLeft)) entries belong to you and not to their recorded owners: only root can give files away")
+                "\(NumberText.counted(result.ownersLeft, "entry belongs to you and not to its recorded owner", "entries belong to you and not to their recorded owners")): only root can give files away")
         }
         let seconds = (ContinuousClock.now - started) / .seconds(1)
         let summary = RestoreSummary(entry, target, result, seconds: seconds, isDryRun: isDryRun)
@@ -344,12 +344,12 @@ private struct RestoreSummary: Encodable {
         var text = dryRun == nil ? "restored" : "dry run:"
         text += " snapshot \(snapshotId.prefix(8)) into \(TextDisplay.oneLine(target)): "
         text +=
-            "\(NumberText.grouped(files)) files, \(NumberText.grouped(filesUnchanged)) of them unchanged; "
+            "\(NumberText.counted(files, "file")), \(NumberText.grouped(filesUnchanged)) unchanged; "
         text += "\(ByteCount.describe(bytes)), \(ByteCount.describe(bytesWritten)) "
         text += dryRun == nil ? "written in \(NumberText.seconds(seconds))" : "to be written"
         if kept > 0 { text += "; \(NumberText.grouped(kept)) kept" }
         if deleted > 0 { text += "; \(NumberText.grouped(deleted)) deleted" }
-        if problems > 0 { text += "; \(NumberText.grouped(problems)) problems" }
+        if problems > 0 { text += "; \(NumberText.counted(problems, "problem"))" }
         return text
     }
 }

@@ -71,6 +71,6 @@ struct RestoreHealing {
         }
         let sent = try LogCopy(from: other, to: repository).run(systems: systems)
         for failure in sent.failures { context.warn("\(failure.object): \(failure.error.message)") }
-        if sent.sent > 0 { context.note("\(NumberText.grouped(sent.sent)) objects of the log came from \(other.store.location)") }
+        if sent.sent > 0 { context.note("\(NumberText.counted(sent.sent, "object")) of the log came from \(other.store.location)") }
     }
 }

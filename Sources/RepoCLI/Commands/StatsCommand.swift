@@ -46,7 +46,7 @@ struct StatsCommand: RepoSubcommand {
             ["blobs", NumberText.grouped(UInt64(statistics.indexedBlobs))],
         ]
         if statistics.logObjects > 0 {
-            lines.append(["log", "\(NumberText.grouped(UInt64(statistics.logObjects))) objects, \(ByteCount.describe(statistics.logBytes))"])
+            lines.append(["log", "\(NumberText.counted(statistics.logObjects, "object")), \(ByteCount.describe(statistics.logBytes))"])
         }
         if statistics.parityBytes > 0 { lines.append(["parity", ByteCount.describe(statistics.parityBytes)]) }
         if let forecast { lines.append(["room", Self.describe(forecast)]) }
@@ -82,7 +82,7 @@ struct StatsCommand: RepoSubcommand {
     private static func describe(_ forecast: CapacityForecast) -> String {
         let share = "\(Int(forecast.usedShare * 100)) % of \(ByteCount.describe(forecast.capacityBytes))"
         guard let growth = forecast.growth else { return "\(share); no growth can be told before the fourth day" }
-        let rate = "\(ByteCount.describe(UInt64(growth.bytesPerDay))) a day in the last \(growth.days) days"
+        let rate = "\(ByteCount.describe(UInt64(growth.bytesPerDay))) a day in the last \(NumberText.counted(growth.days, "day"))"
         guard let fullAt = forecast.fullAt else { return "\(share); \(rate)" }
         return "\(share); \(rate), which lasts until \(day(fullAt))"
     }

@@ -51,7 +51,7 @@ struct WALPushCommand: RepoSubcommand {
                 outcome.wasThere
                     ? "\(outcome.file) was archived already"
                     : "\(outcome.file) archived, \(ByteCount.describe(UInt64(outcome.bytesStored)))"
-                        + (outcome.queued.isEmpty ? "" : ", with \(outcome.queued.count) segments behind it"))
+                        + (outcome.queued.isEmpty ? "" : ", with \(NumberText.counted(outcome.queued.count, "segment")) behind it"))
         }
         return ExitStatus.done
     }

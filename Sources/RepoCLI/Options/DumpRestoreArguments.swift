@@ -42,7 +42,7 @@ struct DumpRestoreArguments: ParsableArguments {
             try context.console.print(JSONOutput.line(result))
         } else if !context.options.quiet {
             for database in result.databases {
-                let compared = database.tablesCompared > 0 ? ", rows of \(NumberText.grouped(UInt64(database.tablesCompared))) tables compared" : ""
+                let compared = database.tablesCompared > 0 ? ", rows of \(NumberText.counted(database.tablesCompared, "table")) compared" : ""
                 try context.console.print("restored database \(database.name) from snapshot \(snapshot.id.short)\(compared)")
             }
         }

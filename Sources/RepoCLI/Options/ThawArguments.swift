@@ -53,12 +53,12 @@ struct ThawArguments: ParsableArguments {
     ) throws {
         let state = try packs.state()
         guard !state.isReady else { return }
-        let what = "\(NumberText.grouped(UInt64(state.count))) packs, \(ByteCount.describe(state.bytes)),"
+        let what = "\(NumberText.counted(state.count, "pack")), \(ByteCount.describe(state.bytes)),"
         guard thaw, !isDryRun else {
-            let asked = state.thawing.isEmpty ? "" : "; \(NumberText.grouped(UInt64(state.thawing.count))) of them are on their way"
+            let asked = state.thawing.isEmpty ? "" : "; \(NumberText.grouped(UInt64(state.thawing.count))) on the way"
             throw RepoError(
-                .archived, "\(what) that \(purpose) needs are in an archival tier\(asked)",
-                advice: "Nothing was touched. Run it again with --thaw, which brings them back for \(thawDays) days and goes on when they are there; "
+                .archived, "\(what) that \(purpose) needs \(state.count == 1 ? "is" : "are") in an archival tier\(asked)",
+                advice: "Nothing was touched. Run it again with --thaw, which brings them back for \(NumberText.counted(thawDays, "day")) and goes on when they are there; "
                     + "--thaw-tier bulk is the cheapest.\(less)")
         }
         try ThawedPacks.request(state.archived, ThawRequest(days: thawDays, tier: thawTier.tier), in: store)
@@ -69,15 +69,15 @@ struct ThawArguments: ParsableArguments {
         guard !left.isReady else { return }
         guard !noWait else {
             throw RepoError(
-                .thawing, "\(what) were asked for, and \(NumberText.grouped(UInt64(left.count))) are not there yet",
+                .thawing, "\(what) asked for, \(NumberText.grouped(UInt64(left.count))) not there yet",
                 advice: "Run this again with --thaw at \(time), or before: what is asked for already costs nothing more.")
         }
-        context.note("\(what) are on their way from the archive, and there at \(time) at the latest")
+        context.note("\(what) on the way from the archive, and there at \(time) at the latest")
         var told = left.count
         try ThawedPacks.wait(for: left.archived + left.thawing, in: store, every: try interval(context.console)) { count in
             guard count < told else { return }
             told = count
-            context.note("at most \(NumberText.grouped(UInt64(count))) packs are not there yet")
+            context.note("at most \(NumberText.counted(count, "pack is", "packs are")) not there yet")
         }
     }
 

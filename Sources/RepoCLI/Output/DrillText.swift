@@ -23,7 +23,7 @@ enum DrillText {
             if let total = check.findingsTotal, total > findings.count { lines.append(line("", "  and \(total - findings.count) more")) }
         }
         for database in report.databases ?? [] {
-            lines.append(line("database", "\(TextDisplay.oneLine(database.name)): \(database.tables) tables, \(ByteCount.describe(database.bytes))"))
+            lines.append(line("database", "\(TextDisplay.oneLine(database.name)): \(NumberText.counted(database.tables, "table")), \(ByteCount.describe(database.bytes))"))
         }
         lines += rows(report.rowCounts ?? [])
         for note in report.notes { lines.append(line("note", TextDisplay.oneLine(note))) }
@@ -48,9 +48,9 @@ enum DrillText {
 
     private static func size(_ report: DrillReport) -> String {
         var text = ""
-        if let files = report.files { text += ", \(NumberText.grouped(files)) files" }
+        if let files = report.files { text += ", \(NumberText.counted(files, "file"))" }
         if let bytes = report.bytes { text += ", \(ByteCount.describe(bytes))" }
-        if let segments = report.segments, let bytes = report.logBytes { text += "; \(segments) segments of log, \(ByteCount.describe(bytes))" }
+        if let segments = report.segments, let bytes = report.logBytes { text += "; \(NumberText.counted(segments, "segment")) of log, \(ByteCount.describe(bytes))" }
         return text
     }
 
@@ -83,7 +83,7 @@ enum DrillText {
             line("rows", "\(counts.count) tables that a dump of \(seconds(first.recordedAt)) counted, \(counts.count - different.count) of them with as many rows")
         ]
         for count in different.prefix(50) {
-            let rows = count.rows.map { "\(NumberText.grouped($0)) rows" } ?? "not there"
+            let rows = count.rows.map { NumberText.counted($0, "row") } ?? "not there"
             lines.append(
                 line("", "  \(TextDisplay.oneLine(count.database)) \(TextDisplay.oneLine(count.table)): \(rows), \(NumberText.grouped(count.recorded)) then"))
         }

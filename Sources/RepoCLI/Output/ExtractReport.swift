@@ -65,7 +65,7 @@ struct ExtractReport: Encodable {
         let rows = result.tables.reduce(0) { $0 + ($1.rows ?? 0) }
         return [
             "restored database \(TextDisplay.oneLine(result.database)) into \(TextDisplay.oneLine(result.destination)): "
-                + "\(NumberText.grouped(UInt64(result.tables.count))) tables, \(NumberText.grouped(rows)) rows, counted again there",
+                + "\(NumberText.counted(result.tables.count, "table")), \(NumberText.counted(rows, "row")), counted again there",
             "in \(NumberText.seconds(seconds)): \(phases(result))",
         ]
     }

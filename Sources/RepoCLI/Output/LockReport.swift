@@ -10,16 +10,16 @@ enum LockReport {
     ) -> [String] {
         var lines: [String] = []
         if outcome.packsLocked > 0 {
-            lines.append("\(outcome.packsLocked) packs, \(ByteCount.describe(outcome.bytesLocked)), are locked\(until(outcome.lockedUntil, zone))")
+            lines.append("\(NumberText.counted(outcome.packsLocked, "pack")), \(ByteCount.describe(outcome.bytesLocked)), \(outcome.packsLocked == 1 ? "is" : "are") locked\(until(outcome.lockedUntil, zone))")
         }
         if !log.locked.objects.isEmpty {
-            lines.append("\(log.locked.objects.count) objects of the log are locked\(until(log.locked.until, zone))")
+            lines.append("\(NumberText.counted(log.locked.objects.count, "object of the log is", "objects of the log are")) locked\(until(log.locked.until, zone))")
         }
         return lines + (locks.map { [line($0)] } ?? [])
     }
 
     static func line(_ locks: LockExtension.Outcome) -> String {
-        var line = "the locks of \(NumberText.grouped(UInt64(locks.objects))) objects, \(ByteCount.describe(locks.bytes)), are kept up"
+        var line = "the locks of \(NumberText.counted(locks.objects, "object")), \(ByteCount.describe(locks.bytes)), are kept up"
         line += ": \(NumberText.grouped(UInt64(locks.extended))) extended"
         if locks.unlocked > 0 { line += ", of which \(NumberText.grouped(UInt64(locks.unlocked))) were not locked any more, or never" }
         return line

@@ -10,6 +10,12 @@ enum NumberText {
         return String(text.reversed())
     }
 
+    /// `1 pack`, `4,711 packs`.
+    /// - Parameter many: the word for any number but one; nil: `one` with an s.
+    static func counted(_ number: some BinaryInteger, _ one: String, _ many: String? = nil) -> String {
+        "\(grouped(UInt64(number))) \(number == 1 ? one : many ?? one + "s")"
+    }
+
     /// `2.1 s`, `3 min 20 s`, `2 h 5 min`.
     static func seconds(_ seconds: Double) -> String {
         if seconds < 1 { return "\(Int((seconds * 1000).rounded(.up))) ms" }

@@ -28,7 +28,7 @@ struct ReceiveOutput: Sendable {
                         stopped: outcome.wasStopped))
             } else {
                 context.note(
-                    "received up to \(outcome.flushed): \(ByteCount.describe(outcome.received)), \(outcome.stored) segments stored")
+                    "received up to \(outcome.flushed): \(ByteCount.describe(outcome.received)), \(NumberText.counted(outcome.stored, "segment")) stored")
             }
         }
     }
@@ -57,7 +57,7 @@ struct ReceiveOutput: Sendable {
         case .progress(let progress):
             context.note(
                 "received up to \(progress.flushed) (\(ByteCount.describe(progress.behind)) behind the server): "
-                    + "\(ByteCount.describe(progress.received)), \(progress.stored) segments stored")
+                    + "\(ByteCount.describe(progress.received)), \(NumberText.counted(progress.stored, "segment")) stored")
         }
     }
 

@@ -32,7 +32,7 @@ enum RecoveryPlanText {
         guard let first = plan.segments.first, let last = plan.segments.last else { return "none: the snapshot brings its own" }
         let bytes = ByteCount.describe(UInt64(plan.segments.count) * UInt64(size.bytes))
         if plan.segments.count == 1 { return "1 segment, \(first.name(size)), \(bytes)" }
-        return "\(NumberText.grouped(UInt64(plan.segments.count))) segments, \(first.name(size)) to \(last.name(size)), \(bytes)"
+        return "\(NumberText.counted(plan.segments.count, "segment")), \(first.name(size)) to \(last.name(size)), \(bytes)"
     }
 
     private static func stop(_ plan: RecoveryPlan) -> String {

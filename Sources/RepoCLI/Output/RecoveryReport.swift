@@ -124,8 +124,8 @@ struct RecoveryReport: Encodable {
         var lines: [String] = []
         for (from, to) in (safetyCopies ?? [:]).sorted(by: { $0.key < $1.key }) { lines.append("\(from) is kept as \(to)") }
         lines.append(
-            "restored base backup \(snapshotId.prefix(8)) into \(TextDisplay.oneLine(target)): \(NumberText.grouped(files ?? 0)) files, "
-                + "\(ByteCount.describe(bytesWritten ?? 0)) written in \(NumberText.seconds(restoreSeconds ?? 0)); \(segments) segments of log checked in \(NumberText.seconds(checkSeconds ?? 0))")
+            "restored base backup \(snapshotId.prefix(8)) into \(TextDisplay.oneLine(target)): \(NumberText.counted(files ?? 0, "file")), "
+                + "\(ByteCount.describe(bytesWritten ?? 0)) written in \(NumberText.seconds(restoreSeconds ?? 0)); \(NumberText.counted(segments, "segment")) of log checked in \(NumberText.seconds(checkSeconds ?? 0))")
         if let startSeconds, let replaySeconds {
             var line = "the server is consistent after \(NumberText.seconds(startSeconds)), recovery ended"
             if let reachedLsn { line += " at \(reachedLsn)" }

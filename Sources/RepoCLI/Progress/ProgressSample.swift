@@ -35,7 +35,7 @@ struct ProgressSample: Sendable {
     func line(seconds: Double) -> String {
         var text = amount(done) + (total.map { $0 >= done ? " of \(amount($0))" : "" } ?? "")
         if let unit { text += " \(unit)" }
-        if files > 0 { text += ", \(NumberText.grouped(files)) files" }
+        if files > 0 { text += ", \(NumberText.counted(files, "file"))" }
         if seconds > 0 { text += ", \(amount(UInt64(Double(done) / seconds)))/s" }
         if let left = secondsLeft(after: seconds) { text += ", about \(NumberText.seconds(left)) left" }
         if errors > 0 { text += ", \(NumberText.grouped(errors)) not readable" }

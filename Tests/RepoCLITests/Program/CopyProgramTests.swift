@@ -161,7 +161,7 @@ struct CopyProgramTests {
         // Both lie on one disk.
         #expect(found.status == 1 && found.copies == 3 && found.counted == [true, true], "\(found)")
         let told = try here.run("copy", "--status")
-        #expect(told.status == 1 && told.text.contains("3 copies with the data itself, 1 storages, 1 elsewhere: a copy on another storage is missing"), "\(told)")
+        #expect(told.status == 1 && told.text.contains("3 copies with the data itself, 1 storage, 1 elsewhere: a copy on another storage is missing"), "\(told)")
         #expect(try status("--within", "0s").copies == 1, "what was verified is too old")
 
         // New packs that nobody has read yet.

@@ -44,7 +44,7 @@ struct ParityProgramTests {
         let listed = try folder.program.run("check", "--json")
         #expect(listed.text.contains("\"healable\""))
         let repaired = try folder.program.run("repair", "packs")
-        #expect(repaired.status == 0 && repaired.text.contains("1 packs made whole, 0 taken out"), "\(repaired) \(repaired.text)")
+        #expect(repaired.status == 0 && repaired.text.contains("1 pack made whole, 0 taken out"), "\(repaired) \(repaired.text)")
         #expect(try FileTree.read(victim) == whole)
         try folder.expectClean()
         try folder.expect(id, "stream", stream)

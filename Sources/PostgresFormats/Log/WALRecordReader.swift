@@ -78,7 +78,7 @@ struct WALRecordReader {
             guard header.timeline >= timeline, header.timeline <= highestTimeline else {
                 return .stopped(offset: page, page: page, reason: timelineFault(header.timeline))
             }
-            if let fault = begin(header, isFirst: isFirstSegment && page == 0) {
+            if let fault = begin(header, isFirst: isFirstSegment && page == 0, beginsSegment: page == 0) {
                 return .stopped(offset: page, page: page, reason: fault)
             }
             timeline = header.timeline
@@ -98,7 +98,7 @@ struct WALRecordReader {
     }
 
     /// Whether the page continues what the one before left open; a sentence if not.
-    private mutating func begin(_ header: WALPageHeader, isFirst: Bool) -> String? {
+    private mutating func begin(_ header: WALPageHeader, isFirst: Bool, beginsSegment: Bool) -> String? {
         if header.isContinuation {
             if let pending {
                 let missing = pending.total - pending.got
@@ -114,6 +114,9 @@ struct WALRecordReader {
         if pending != nil {
             guard header.replacesContinuation else { return "the page does not continue the record that the one before began" }
             pending = nil
+        } else if header.replacesContinuation, !beginsSegment {
+            // Set on the page where the rest of a record was missing when recovery ended, and on no other (`AdvanceXLInsertBuffer`, access/transam/xlog.c).
+            return "the page replaces the rest of a record, and none was under way"
         }
         return nil
     }

@@ -188,6 +188,24 @@ struct SegmentReaderTests {
         }
     }
 
+    @Test("a page that claims to replace the rest of a record is damaged where no record was under way")
+    func replacement() throws {
+        var count = 0
+        for name in log.segments {
+            var bytes = log.files[name]!
+            // Up to where the log ends or goes on elsewhere.
+            guard try verify(name, bytes).end == .full else { continue }
+            for page in stride(from: 8192, to: bytes.count, by: 8192) where bytes[page + 2] & 1 == 0 {
+                count += 1
+                bytes[page + 2] |= 8
+                defer { bytes[page + 2] &= ~8 }
+                let error = #expect(throws: RepoError.self) { try verify(name, bytes) }
+                #expect(error?.code == .damaged && error?.message.contains("replaces the rest of a record, and none was under way") == true)
+            }
+        }
+        #expect(count > 0)
+    }
+
     @Test("damage is told with byte and position")
     func message() throws {
         var (name, bytes, contents) = try fullSegment()

@@ -176,8 +176,14 @@ struct DocumentedRecoveryTests {
         #expect(try server.sql(orders, database: "shop") == whole)
 
         // A segment that the server still has.
-        let segment = try machine.archived.archiveAll()
-        let object = try #require(FileTree.files(machine.archived.folder.repository + "/wal").first { $0.hasSuffix(segment) })
+        var segment = try machine.archived.archiveAll()
+        func own() -> String? { FileTree.files(machine.archived.folder.repository + "/wal").first { $0.hasSuffix("/\(segment)") } }
+        // A server that is kept waiting archives several at once, in one object.
+        for _ in 0..<20 where own() == nil {
+            try server.sql("SELECT pg_create_restore_point('another')")
+            segment = try machine.archived.archiveAll()
+        }
+        let object = try #require(own())
         chmod(object, 0o600)
         try FileTree.write(object, [1, 2, 3])
         try PostgresServer.own(object)

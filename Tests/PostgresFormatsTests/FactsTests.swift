@@ -21,6 +21,17 @@ struct FactsTests {
         #expect(try ClusterFacts(facts.encoded(), object: "it") == facts)
     }
 
+    @Test("of dumps the fields of a physical backup say nothing")
+    func dumps() throws {
+        let time = FileTime(seconds: 1_760_000_000, nanoseconds: 5)
+        var facts = ClusterFacts(method: .physical, systemIdentifier: 7, serverVersion: 150_018, startTime: time, stopTime: time)
+        (facts.timeline, facts.stop, facts.isFromStandby) = (3, LogSequenceNumber(2), true)
+        var bytes = facts.encoded()
+        #expect(bytes.starts(with: [1, 1, 1]))
+        bytes[2] = 2
+        #expect(try ClusterFacts(bytes, object: "it") == ClusterFacts(method: .logical, systemIdentifier: 7, serverVersion: 150_018, startTime: time, stopTime: time))
+    }
+
     @Test("a segment's facts read as they were written")
     func segment() throws {
         #expect(try WALFacts(WALFacts().encoded(), object: "it") == WALFacts())

@@ -102,6 +102,14 @@ extension ClusterFacts {
         }
         (facts.method, facts.systemIdentifier, facts.serverVersion) = (method, systemIdentifier, version)
         (facts.startTime, facts.stopTime) = times
+        if method == .logical { facts.forgetPhysical() }
         self = facts
+    }
+
+    /// Of dumps the fields of a physical backup say nothing, and are not written.
+    private mutating func forgetPhysical() {
+        (timeline, start, stop) = (0, .invalid, .invalid)
+        (segmentSize, blockSize) = (.standard, 8192)
+        (hasChecksums, isFromStandby, includesLog) = (false, false, false)
     }
 }

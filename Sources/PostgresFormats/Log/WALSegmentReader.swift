@@ -4,8 +4,8 @@ public import RepoBase
 ///
 /// Every page header, every link to the record before and the checksum of every record that begins and ends in the segment is verified.
 /// What cannot be: the checksum of a record that comes from or goes on into another segment, bit 2 of a page's flags
-/// (`XLP_BKP_REMOVABLE`), bit 3 of the first page's (`XLP_FIRST_IS_OVERWRITE_CONTRECORD`), and a flipped timeline within the bounds that the name sets; PostgreSQL checks none of these on a segment
-/// alone either.
+/// (`XLP_BKP_REMOVABLE`), bit 3 of the first page's (`XLP_FIRST_IS_OVERWRITE_CONTRECORD`), and a flipped timeline within the bounds
+/// that the name sets; PostgreSQL checks none of these on a segment alone either.
 public enum WALSegmentReader {
     /// How much of a segment some bytes are.
     public enum Extent: Hashable, Sendable {

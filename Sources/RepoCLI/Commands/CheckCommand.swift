@@ -86,7 +86,7 @@ struct CheckCommand: RepoSubcommand {
                         + (readArchived ? "" : "; --read-archived reads those that were brought back"))
             }
             if report.halfVerifiedPacks > 0 {
-                context.note("\(NumberText.counted(report.halfVerifiedPacks, "pack was", "packs were")) not verified in whole: deltas in it rest on what is archived")
+                context.note("\(NumberText.counted(report.halfVerifiedPacks, "pack was", "packs were")) not verified in whole: deltas there rest on what is archived")
             }
             if !context.options.quiet {
                 var line =

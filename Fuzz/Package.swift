@@ -13,6 +13,12 @@ let package = Package(
                 .product(name: "PostgresFormats", package: "repo"), .product(name: "WALArchive", package: "repo"),
                 .product(name: "StorageRemote", package: "repo"),
             ],
-            swiftSettings: [.unsafeFlags(["-parse-as-library"])])
+            swiftSettings: [.unsafeFlags(["-parse-as-library"])],
+            // Which coverage a target is guided by: CoverageScope.
+            linkerSettings: [
+                .unsafeFlags([
+                    "-Xlinker", "--wrap=__sanitizer_cov_8bit_counters_init", "-Xlinker", "--wrap=__sanitizer_cov_pcs_init",
+                ])
+            ])
     ]
 )

@@ -23,3 +23,11 @@ public enum ByteCount {
         return overflow ? nil : size
     }
 }
+
+extension UInt64 {
+    /// The sum, or the largest number there is: for what records claim, which may be anything.
+    public func addingClamped(_ other: UInt64) -> UInt64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
+}

@@ -48,16 +48,23 @@ enum FuzzTarget: String, CaseIterable {
             guard let list = try? ContentList.decode(bytes, object: "list") else { return }
             let again = try? ContentList.decode(list.encode(), object: "list")
             precondition(again == list, "a list does not survive its own encoding")
-        case .snapshot: _ = try? Snapshot(bytes, object: "snapshot")
-        case .config: _ = try? RepositoryConfig.decodeBody(bytes, object: "config")
+        case .snapshot:
+            guard let snapshot = try? Snapshot(bytes, object: "snapshot") else { return }
+            precondition((try? Snapshot(snapshot.encoded(), object: "snapshot")) == snapshot, "a snapshot does not survive its own encoding")
+        case .config:
+            guard let config = try? RepositoryConfig.decodeBody(bytes, object: "config") else { return }
+            precondition((try? RepositoryConfig.decodeBody(config.encodedBody(), object: "config")) == config, "a config does not survive its own encoding")
         case .parity:
             guard let group = try? ParityGroup(bytes, object: "group") else { return }
             precondition((try? ParityGroup(group.encoded(), object: "group")) == group, "a group does not survive its own encoding")
         case .key: _ = try? WrappedKey(bytes, object: "key")
         case .machinekey: _ = try? MachineKeyFile(parsing: bytes)
         case .record:
-            _ = try? RecordFields(bytes, object: "record")
-            _ = try? Report(bytes, object: "report")
+            if let fields = try? RecordFields(bytes, object: "record") {
+                precondition((try? RecordFields(fields.encoded(), object: "record")) == fields, "a record does not survive its own encoding")
+            }
+            guard let report = try? Report(bytes, object: "report") else { return }
+            precondition((try? Report(report.encoded(), object: "report")) == report, "a report does not survive its own encoding")
         case .zstd: decode(bytes, .zstd)
         case .delta: decode(bytes, .delta)
         case .xml:

@@ -12,7 +12,8 @@ extension FuzzTarget {
         precondition(description.piecesLength >= 0)
         for number in description.files.indices {
             let (ordinal, offset) = description.place(of: number)
-            precondition(ordinal >= number && offset >= 0 && offset <= description.piecesLength)
+            // An empty file has no piece.
+            precondition((0...description.files.reduce(0) { $0 + $1.pieces.count }).contains(ordinal) && offset >= 0 && offset <= description.piecesLength)
             _ = description.factsIndex(of: number)
         }
         if let (_, name) = WALObjectName.parse(description.key) { _ = WALObjectReader.flaw(of: description, name) }

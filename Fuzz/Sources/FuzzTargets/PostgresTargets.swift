@@ -44,6 +44,7 @@ extension FuzzTarget {
                 precondition((try? ClusterFacts(cluster.encoded(), object: "facts")) == cluster, "facts do not survive their own encoding")
             }
             guard let facts = try? WALFacts(bytes, object: "facts") else { return }
+            precondition((try? WALFacts(facts.encoded(), object: "facts")) == facts, "facts do not survive their own encoding")
             for later in [[], [facts], [WALFacts(), facts]] {
                 _ = WALBoundary(
                     after: facts, followedBy: later, start: LogSequenceNumber(1 << 20), size: WALSegmentSize(bytes: 1 << 20)!,

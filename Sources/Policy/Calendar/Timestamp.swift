@@ -1,3 +1,5 @@
+import RepoBase
+
 /// A moment, counted as POSIX counts it: seconds since 1970-01-01T00:00:00Z without leap seconds, and
 /// nanoseconds within the second.
 ///
@@ -10,10 +12,10 @@ public struct Timestamp: Hashable, Comparable, Sendable {
     public let nanoseconds: Int32
 
     /// 0001-01-02T00:00:00Z.
-    public static let earliest = Timestamp(uncheckedSeconds: -719_161 * 86_400, nanoseconds: 0)
+    public static let earliest = Timestamp(uncheckedSeconds: FileTime.recordedSeconds.lowerBound, nanoseconds: 0)
     /// 9999-12-30T23:59:59.999999999Z.
     public static let latest = Timestamp(
-        uncheckedSeconds: 2_932_896 * 86_400 - 1, nanoseconds: 999_999_999)
+        uncheckedSeconds: FileTime.recordedSeconds.upperBound, nanoseconds: 999_999_999)
 
     /// Throws `TimeError.outOfRange` outside `earliest...latest`, or when `nanoseconds` is not within a
     /// second.

@@ -8,8 +8,8 @@ extension ClusterFacts {
         writer.field(2) { $0.u64(systemIdentifier) }
         writer.field(3) { $0.varint(UInt64(serverVersion)) }
         writer.field(4) {
-            $0.time(startTime)
-            $0.time(stopTime)
+            $0.recordedMoment(startTime)
+            $0.recordedMoment(stopTime)
         }
         if method == .physical {
             writer.field(16) { $0.varint(UInt64(timeline)) }
@@ -67,9 +67,13 @@ extension ClusterFacts {
                 guard method != nil else { throw field.fail("it is of an unknown method") }
             case 2: systemIdentifier = try field.u64()
             case 3: version = try field.u32Varint("a server version")
-            case 4: times = (try field.time(), try field.time())
+            case 4: times = (try field.recordedMoment(), try field.recordedMoment())
             case 16: facts.timeline = try field.u32Varint("a timeline")
-            case 17: (facts.start, facts.stop) = (try field.position(), try field.position())
+            case 17:
+                (facts.start, facts.stop) = (try field.position(), try field.position())
+                guard facts.start.value > 0, facts.stop >= facts.start, facts.stop.value - facts.start.value <= Self.longestLog,
+                    facts.stop <= Self.lastPosition
+                else { throw field.fail("no backup has its log from \(facts.start) to \(facts.stop)") }
             case 18:
                 guard let size = WALSegmentSize(bytes: try field.varint(atMost: 1 << 30, "a segment size")) else {
                     throw field.fail("it has a segment size that PostgreSQL does not have")
@@ -102,9 +106,15 @@ extension ClusterFacts {
         }
         (facts.method, facts.systemIdentifier, facts.serverVersion) = (method, systemIdentifier, version)
         (facts.startTime, facts.stopTime) = times
+        guard method == .logical || facts.start.value > 0 else { throw .damaged(object, "where its log begins is missing") }
         if method == .logical { facts.forgetPhysical() }
         self = facts
     }
+
+    /// In bytes, 64 TiB: what is claimed beyond is looked for by nobody.
+    private static let longestLog: UInt64 = 1 << 46
+    /// Behind it a segment may end where no position is.
+    private static let lastPosition = LogSequenceNumber(UInt64.max - (1 << 31))
 
     /// Of dumps the fields of a physical backup say nothing, and are not written.
     private mutating func forgetPhysical() {

@@ -25,7 +25,7 @@ public final class DumpDrill {
         facts = try LogicalRestore.facts(entry.snapshot)
         // As `repo restore` does, templates stay as they are.
         files = try DumpFiles.all(entry.snapshot.root, repository).filter { $0.database != "template1" }
-        let sizes = facts.databases.reduce(0) { $0 + $1.bytes }
+        let sizes = facts.databases.reduce(UInt64(0)) { $0.addingClamped($1.bytes) }
         let major = Int(facts.serverVersion / 10_000)
         server = try EmptyServer(
             major: major, programs: programs, scratch: scratch, bytes: max(sizes, entry.snapshot.statistics.logicalBytes), work: work)

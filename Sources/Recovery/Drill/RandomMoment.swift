@@ -27,7 +27,7 @@ public struct RandomMoment: Hashable, Sendable {
             let end = PostgresTime(to).microseconds
             return from <= end ? (window.timeline, from, end) : nil
         }
-        let total = stretches.reduce(Int64(0)) { $0 + $1.to - $1.from + 1 }
+        let total = Int64(clamping: stretches.reduce(Int128(0)) { $0 + Int128($1.to) - Int128($1.from) + 1 })
         guard total > 0 else {
             throw RepoError(
                 .timeNotRecoverable, "no transaction ended behind a base backup\(timeline.map { " on timeline \($0)" } ?? ""), as far as the archive knows",
@@ -37,7 +37,7 @@ public struct RandomMoment: Hashable, Sendable {
         var chosen = stretches[0]
         for stretch in stretches {
             chosen = stretch
-            let length = stretch.to - stretch.from + 1
+            let length = Int64(clamping: Int128(stretch.to) - Int128(stretch.from) + 1)
             if left < length { break }
             left -= length
         }

@@ -96,5 +96,8 @@ extension PlanningWalk {
 }
 
 extension PostgresTime {
-    func adding(_ microseconds: Int64) -> PostgresTime { PostgresTime(microseconds: self.microseconds + microseconds) }
+    /// The nearest that there is, where the sum is none: a record of the log can hold any time.
+    func adding(_ microseconds: Int64) -> PostgresTime {
+        PostgresTime(microseconds: Int64(clamping: Int128(self.microseconds) + Int128(microseconds)))
+    }
 }

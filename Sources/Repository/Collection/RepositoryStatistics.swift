@@ -89,13 +89,14 @@ public struct RepositoryStatistics: Sendable {
         for entry in entries {
             let snapshot = entry.snapshot
             snapshots.append(OfSnapshot(entry: entry, logicalBytes: snapshot.statistics.logicalBytes))
-            logicalBytes += snapshot.statistics.logicalBytes
+            logicalBytes = logicalBytes.addingClamped(snapshot.statistics.logicalBytes)
             if names[snapshot.source] == nil {
                 names[snapshot.source] = sources.count
                 sources.append(OfSource(source: snapshot.source))
             }
-            sources[names[snapshot.source]!].snapshots += 1
-            sources[names[snapshot.source]!].logicalBytes += snapshot.statistics.logicalBytes
+            let source = names[snapshot.source]!
+            sources[source].snapshots += 1
+            sources[source].logicalBytes = sources[source].logicalBytes.addingClamped(snapshot.statistics.logicalBytes)
         }
         var owners = BlobOwners(index)
         for (number, entry) in entries.enumerated() {

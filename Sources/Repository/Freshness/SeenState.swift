@@ -119,11 +119,11 @@ extension SeenState {
             case 1:
                 state.generation = try field.varint()
                 state.config = try field.hash()
-            case 2: state.seen = try field.zigzag()
+            case 2: state.seen = try field.recordedSeconds()
             case 16:
                 let id = try field.hash()
                 let signer = Array(try field.raw(KeyID.byteCount))
-                let (time, lastSeen) = (try field.zigzag(), try field.zigzag())
+                let (time, lastSeen) = (try field.recordedSeconds(), try field.recordedSeconds())
                 state.snapshots[id] = Snapshot(
                     signer: signer.allSatisfy { $0 == 0 } ? nil : KeyID(bytes: signer), time: time == 0 ? nil : time,
                     source: try field.restAsText(), lastSeen: lastSeen == 0 ? nil : lastSeen)

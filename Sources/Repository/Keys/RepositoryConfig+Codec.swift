@@ -34,7 +34,7 @@ extension RepositoryConfig {
         context + ObjectHasher.hash(body).bytes + header
     }
 
-    private func encodedBody() -> [UInt8] {
+    func encodedBody() -> [UInt8] {
         var writer = ByteWriter()
         writer.field(1) { $0.raw(repositoryID.bytes) }
         writer.field(2) { $0.zigzag(created) }
@@ -107,7 +107,7 @@ extension RepositoryConfig {
         try reader.fields { (tag, field) throws(RepoError) -> Bool in
             switch tag {
             case 1: repositoryID = RepositoryID(bytes: try field.raw(RepositoryID.byteCount))
-            case 2: created = try field.zigzag()
+            case 2: created = try field.recordedSeconds()
             case 3: generation = try field.varint()
             case 4: previous = try field.hash()
             case 5: authority = Array(try field.raw(SigningKey.publicKeyByteCount))
@@ -156,7 +156,7 @@ extension KeyEntry {
         }
         self.init(
             id: id, role: role, kind: kind, state: state, verifyingKey: verifyingKey,
-            agreementKey: Array(try reader.raw(AgreementKey.byteCount)), created: try reader.zigzag(),
+            agreementKey: Array(try reader.raw(AgreementKey.byteCount)), created: try reader.recordedSeconds(),
             label: try reader.text(atMost: RepositoryConfig.labelByteLimit))
     }
 }
@@ -175,7 +175,7 @@ extension EpochEntry {
 
     fileprivate init(from reader: inout ByteReader) throws(RepoError) {
         number = UInt32(try reader.varint(atMost: Int(UInt32.max), "an epoch"))
-        created = try reader.zigzag()
+        created = try reader.recordedSeconds()
         publicKey = Array(try reader.raw(AgreementKey.byteCount))
         grants = []
         for _ in 0..<(try reader.count(ofAtLeast: KeyID.byteCount + 1 + Envelope.overheadByteCount)) {

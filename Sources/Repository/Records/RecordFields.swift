@@ -51,7 +51,7 @@ public struct RecordFields: Hashable, Sendable {
         var fields = RecordFields(time: 0)
         try reader.fields { (tag, field) throws(RepoError) -> Bool in
             switch tag {
-            case 1: time = try field.zigzag()
+            case 1: time = try field.recordedSeconds()
             case 2: fields.action = try field.restAsText()
             case 3: fields.subjects.append(Array(try field.raw(field.remaining)))
             case 16: fields.host = try field.restAsText()

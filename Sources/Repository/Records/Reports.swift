@@ -21,10 +21,7 @@ public struct Report: Hashable, Sendable {
 
     func encoded() -> [UInt8] {
         var writer = ByteWriter()
-        writer.field(1) { field in
-            field.zigzag(time.seconds)
-            field.varint(UInt64(time.nanoseconds))
-        }
+        writer.field(1) { $0.recordedMoment(time) }
         writer.field(2) { $0.raw(source.utf8) }
         writer.field(3) { $0.varint(UInt64(UInt32(bitPattern: outcome))) }
         writer.field(4) { $0.raw(text.utf8) }
@@ -41,11 +38,7 @@ public struct Report: Hashable, Sendable {
         var (host, user) = ("", "")
         try reader.fields { (tag, field) throws(RepoError) -> Bool in
             switch tag {
-            case 1:
-                let seconds = try field.zigzag()
-                let nanoseconds = try field.varint()
-                guard nanoseconds < 1_000_000_000 else { throw .damaged(object, "its time has \(nanoseconds) nanoseconds") }
-                time = FileTime(seconds: seconds, nanoseconds: UInt32(nanoseconds))
+            case 1: time = try field.recordedMoment()
             case 2: source = try field.restAsText()
             case 3: outcome = try field.varint()
             case 4: text = try field.restAsText()

@@ -4,10 +4,7 @@ import RepoBase
 extension Snapshot {
     func encoded() -> [UInt8] {
         var writer = ByteWriter()
-        writer.field(1) {
-            $0.zigzag(time.seconds)
-            $0.varint(UInt64(time.nanoseconds))
-        }
+        writer.field(1) { $0.recordedMoment(time) }
         writer.field(2) { $0.raw(source.utf8) }
         writer.field(3) { $0.raw(kind.utf8) }
         writer.field(4) { $0.hash(root) }
@@ -28,12 +25,7 @@ extension Snapshot {
         }
         if let repairs { writer.field(24) { $0.hash(repairs) } }
         for argument in arguments { writer.field(25) { $0.raw(argument) } }
-        if let started {
-            writer.field(26) {
-                $0.zigzag(started.seconds)
-                $0.varint(UInt64(started.nanoseconds))
-            }
-        }
+        if let started { writer.field(26) { $0.recordedMoment(started) } }
         if !facts.isEmpty { writer.field(27) { $0.raw(facts) } }
         if let origin {
             writer.field(28) {
@@ -51,10 +43,7 @@ extension Snapshot {
             time: FileTime(seconds: 0, nanoseconds: 0), source: "", kind: "", root: BlobID(words: 0, 0, 0, 0))
         try reader.fields { (tag, field) throws(RepoError) -> Bool in
             switch tag {
-            case 1:
-                required.time = FileTime(
-                    seconds: try field.zigzag(),
-                    nanoseconds: UInt32(try field.varint(atMost: 999_999_999, "a count of nanoseconds")))
+            case 1: required.time = try field.recordedMoment()
             case 2: required.source = try field.restAsText()
             case 3: required.kind = try field.restAsText()
             case 4: required.root = try field.hash()
@@ -75,10 +64,7 @@ extension Snapshot {
                 let path = Array(try field.bytes())
                 snapshot.problems.append(SnapshotProblem(path: path, message: try field.text(atMost: .max)))
             case 24: snapshot.repairs = try field.hash()
-            case 26:
-                snapshot.started = FileTime(
-                    seconds: try field.zigzag(),
-                    nanoseconds: UInt32(try field.varint(atMost: 999_999_999, "a count of nanoseconds")))
+            case 26: snapshot.started = try field.recordedMoment()
             case 25: snapshot.arguments.append(Array(try field.raw(field.remaining)))
             case 27: snapshot.facts = Array(try field.raw(field.remaining))
             case 28:

@@ -40,12 +40,19 @@ public struct LogCheck: Sendable {
         var backups: [UInt64: [BaseBackup]] = [:]
         var roots: [ObjectID: BlobID] = [:]
         // Damaged snapshots are named by the check of the repository.
-        for entry in try SnapshotCatalog(archive.repository).all(onProblem: { _, _ in }) {
-            guard let backup = try? BaseBackup(entry) else { continue }
-            backups[backup.facts.systemIdentifier, default: []].append(backup)
-            if backup.facts.includesLog { roots[backup.id] = entry.snapshot.root }
-        }
         var report = CheckReport()
+        for entry in try SnapshotCatalog(archive.repository).all(onProblem: { _, _ in }) {
+            do {
+                guard let backup = try BaseBackup(entry) else { continue }
+                backups[backup.facts.systemIdentifier, default: []].append(backup)
+                if backup.facts.includesLog { roots[backup.id] = entry.snapshot.root }
+            } catch {
+                guard source.map({ $0 == entry.snapshot.source }) ?? true else { continue }
+                var damage = Damage(object: "snapshots/\(entry.id)", kind: .snapshot, problem: error.reason(about: "snapshots/\(entry.id)"))
+                damage.snapshots = [entry.id]
+                report.errors.append(damage)
+            }
+        }
         let seen = archive.repository.freshness?.clusters ?? []
         for system in Set(try archive.systems()).union(backups.keys).union(seen).sorted() {
             let own = backups[system] ?? []

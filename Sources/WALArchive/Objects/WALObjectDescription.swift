@@ -91,8 +91,7 @@ extension WALObjectDescription {
         }
         for facts in sealedFacts { writer.field(16) { $0.raw(facts) } }
         writer.field(17) {
-            $0.zigzag(stored.seconds)
-            $0.varint(UInt64(stored.nanoseconds))
+            $0.recordedMoment(stored)
         }
         writer.field(18) { $0.raw(host.utf8) }
         return writer.bytes
@@ -117,10 +116,7 @@ extension WALObjectDescription {
             case 16:
                 guard facts.count < WALObjectName.batchLimit else { throw field.fail("it lists too many facts") }
                 facts.append(Array(try field.raw(field.remaining)))
-            case 17:
-                stored = FileTime(
-                    seconds: try field.zigzag(),
-                    nanoseconds: UInt32(try field.varint(atMost: 999_999_999, "a count of nanoseconds")))
+            case 17: stored = try field.recordedMoment()
             case 18: host = String(decoding: try field.raw(field.remaining), as: UTF8.self)
             default: return false
             }

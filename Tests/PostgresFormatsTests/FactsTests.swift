@@ -32,6 +32,22 @@ struct FactsTests {
         #expect(try ClusterFacts(bytes, object: "it") == ClusterFacts(method: .logical, systemIdentifier: 7, serverVersion: 150_018, startTime: time, stopTime: time))
     }
 
+    @Test("where no backup has its log, and when no program ran, is damage", arguments: [
+        (0, 5, 1, false), (6, 5, 1, false), (1, 1 << 46 | 2, 1, false), (.max - 5, .max, 1, false), (1, 5, .min, false), (1, 5, 253_402_300_800, false),
+        (1, 1, 1, true), (1, 1 << 46 | 1, -62_135_510_400, true), (.max - (1 << 31), .max - (1 << 31), 253_402_214_399, true),
+    ] as [(UInt64, UInt64, Int64, Bool)])
+    func bounds(start: UInt64, stop: UInt64, seconds: Int64, isSound: Bool) throws {
+        let time = FileTime(seconds: seconds, nanoseconds: 0)
+        var facts = ClusterFacts(method: .physical, systemIdentifier: 7, serverVersion: 150_018, startTime: time, stopTime: time)
+        (facts.start, facts.stop) = (LogSequenceNumber(start), LogSequenceNumber(stop))
+        let bytes = facts.encoded()
+        if isSound {
+            #expect(try ClusterFacts(bytes, object: "it") == facts)
+        } else {
+            #expect(throws: RepoError.self) { try ClusterFacts(bytes, object: "it") }
+        }
+    }
+
     @Test("a segment's facts read as they were written")
     func segment() throws {
         #expect(try WALFacts(WALFacts().encoded(), object: "it") == WALFacts())

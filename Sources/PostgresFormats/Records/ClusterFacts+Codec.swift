@@ -69,11 +69,7 @@ extension ClusterFacts {
             case 3: version = try field.u32Varint("a server version")
             case 4: times = (try field.recordedMoment(), try field.recordedMoment())
             case 16: facts.timeline = try field.u32Varint("a timeline")
-            case 17:
-                (facts.start, facts.stop) = (try field.position(), try field.position())
-                guard facts.start.value > 0, facts.stop >= facts.start, facts.stop.value - facts.start.value <= Self.longestLog,
-                    facts.stop <= Self.lastPosition
-                else { throw field.fail("no backup has its log from \(facts.start) to \(facts.stop)") }
+            case 17: (facts.start, facts.stop) = (try field.position(), try field.position())
             case 18:
                 guard let size = WALSegmentSize(bytes: try field.varint(atMost: 1 << 30, "a segment size")) else {
                     throw field.fail("it has a segment size that PostgreSQL does not have")
@@ -106,8 +102,14 @@ extension ClusterFacts {
         }
         (facts.method, facts.systemIdentifier, facts.serverVersion) = (method, systemIdentifier, version)
         (facts.startTime, facts.stopTime) = times
-        guard method == .logical || facts.start.value > 0 else { throw .damaged(object, "where its log begins is missing") }
-        if method == .logical { facts.forgetPhysical() }
+        if method == .logical {
+            facts.forgetPhysical()
+        } else {
+            let (start, stop) = (facts.start, facts.stop)
+            guard start > .invalid, stop >= start, stop.value - start.value <= Self.longestLog, stop <= Self.lastPosition else {
+                throw .damaged(object, "no backup has its log from \(start) to \(stop)")
+            }
+        }
         self = facts
     }
 

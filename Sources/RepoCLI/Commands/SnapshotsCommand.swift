@@ -65,7 +65,7 @@ struct SnapshotsCommand: RepoSubcommand {
                 table.add([
                     entry.id.short, TimeDisplay.local(snapshot.time, in: zone),
                     TextDisplay.oneLine(snapshot.source),
-                    snapshot.kind, TextDisplay.oneLine(snapshot.host),
+                    TextDisplay.oneLine(snapshot.kind), TextDisplay.oneLine(snapshot.host),
                     ByteCount.describe(snapshot.statistics.logicalBytes),
                     (snapshot.tags.map(TextDisplay.oneLine) + marks).joined(separator: " "),
                 ])

@@ -27,6 +27,7 @@ import Testing
                 facts.restorePoints = [
                     .init(position: LogSequenceNumber(.max), end: LogSequenceNumber(.max), time: last, name: "late"),
                     .init(position: LogSequenceNumber(0), end: LogSequenceNumber(0), time: first, name: "early"),
+                    .init(position: LogSequenceNumber(start + 50), end: LogSequenceNumber(start + 90), time: first, name: HostileSnapshotTests.escape),
                     .init(position: LogSequenceNumber(start + 100), end: LogSequenceNumber(start + 200), time: last, name: "here"),
                 ]
                 facts.checkpoints = [
@@ -68,6 +69,8 @@ import Testing
         ] {
             let outcome = try folder.program.run(words)
             #expect(outcome.signal == 0, "\(words) \(claim): \(outcome.errors.suffix(6000))")
+            let shown = (words.contains("--json") ? "" : outcome.text) + outcome.errors
+            #expect(!shown.contains { "\u{1B}\u{7}\u{9B}\u{202E}\r".contains($0) }, "\(words): \(shown)")
         }
     }
 
@@ -85,7 +88,7 @@ import Testing
             content.count = size.bytes
             let start = segment.start(size).value
             let facts = number == 2 ? claim.facts(start: start) : Claim.transactions.facts(start: start)
-            try archive.store([WALFile(name: segment.name(size), content: content, facts: facts)], system: Self.system, segmentSize: size)
+            try archive.store([WALFile(name: segment.name(size), content: content, facts: facts)], system: Self.system, segmentSize: size, stamp: WALStamp(time: SystemClock.now(), host: HostileSnapshotTests.escape))
         }
         var snapshot = try SnapshotCatalog(repository).find(first).snapshot
         (snapshot.source, snapshot.kind) = ("till", "postgres")
@@ -93,6 +96,10 @@ import Testing
             method: .physical, systemIdentifier: Self.system, serverVersion: 180_000, startTime: snapshot.time, stopTime: snapshot.time)
         (facts.timeline, facts.segmentSize) = (1, size)
         (facts.start, facts.stop) = (LogSequenceNumber(1 << 20 | 40), LogSequenceNumber(1 << 20 | 4096))
+        let escape = HostileSnapshotTests.escape
+        (facts.label, facts.settings, facts.tablespaces, facts.databases) = (
+            escape, [escape: escape], [.init(oid: 1, location: escape)], [.init(name: escape, bytes: 1, rowCounts: [.init(schema: escape, table: escape, rows: 1)])]
+        )
         snapshot.facts = facts.encoded()
         let bytes = try SnapshotCodec.encode(snapshot, epoch: repository.keys.currentEpoch, signer: repository.keys.signer)
         try repository.store.put(StoreKey("snapshots/\(ObjectHasher.hash(bytes))"), bytes, .create)

@@ -11,7 +11,7 @@ import Testing
 /// named, and let go.
 @Suite("Snapshots that say what no program writes") struct HostileSnapshotTests {
     enum Claim: String, CaseIterable {
-        case earliest, latest, startedEarly, startedLate, everything, cluster, longLog, lastLog, backwards, dumps
+        case earliest, latest, startedEarly, startedLate, everything, cluster, longLog, lastLog, backwards, dumps, texts
 
         func make(_ snapshot: inout Snapshot) throws {
             let (first, last) = (FileTime(seconds: .min, nanoseconds: 0), FileTime(seconds: .max, nanoseconds: 999_999_999))
@@ -21,6 +21,11 @@ import Testing
             case .startedEarly: snapshot.started = first
             case .startedLate: snapshot.started = last
             case .everything: for value in SnapshotStatistics.order { snapshot.statistics[keyPath: value] = .max }
+            case .texts:
+                let escape = HostileSnapshotTests.escape
+                (snapshot.host, snapshot.user, snapshot.kind, snapshot.programVersion, snapshot.tags) = (escape, escape, escape, escape, ["a=\(escape)", escape])
+                (snapshot.paths, snapshot.arguments) = ([Array(escape.utf8)], [Array(escape.utf8)])
+                snapshot.problems = [SnapshotProblem(path: Array(escape.utf8), message: escape)]
             case .cluster, .longLog, .lastLog, .backwards, .dumps:
                 snapshot.kind = "postgres"
                 let bounds = FileTime.recordedSeconds
@@ -43,6 +48,8 @@ import Testing
         }
     }
 
+    /// What would move a terminal's cursor, set its title, or turn a line round.
+    static let escape = "\u{1B}]0;gone\u{7}\u{1B}[2J\r\n\u{9B}31m\u{202E}"
     private let folder: ProgramFolder
 
     init() throws { folder = try ProgramFolder() }
@@ -55,23 +62,43 @@ import Testing
             ["diff", forged, first], ["find", "shop.sql"], ["check", "--read-data"], ["forget", "--dry-run", "--preset", "standard"], ["forget", "--dry-run", "--preset", "compact", "--accept-unusual"],
             ["forget", "--dry-run", "--keep-within", "2d", "--keep-within-yearly", "3y", "--minimum-age", "4d"], ["restore", forged, "--target", "\(folder.path)/\(claim)"],
             ["restore", "--source", "shop.sql", "--at", "now", "--target", "\(folder.path)/\(claim)-now"], ["restore", "latest", "--target", "\(folder.path)/\(claim)-latest", "--dry-run"],
-            ["wal", "status"], ["copy", "--status"], ["drill", "--source", "shop.sql"], ["hold", "add", forged], ["hold"], ["hold", "remove", forged],
+            ["wal", "status"], ["copy", "--status"], ["drill", "--source", "shop.sql"], ["drill", forged], ["hold", "add", forged], ["hold"], ["hold", "remove", forged],
             ["init", "--repo", "\(folder.path)/twin", "--copy-of", folder.repository], ["copy", "--to", "\(folder.path)/twin"], ["copy", "--to", "\(folder.path)/twin", "--status"],
             ["snapshot", "stdin", "--name", "shop.sql"], ["repair", "snapshots", forged], ["forget", forged], ["prune"], ["check"],
         ] {
             let outcome = try folder.program.run(words)
             #expect(outcome.signal == 0, "\(words) \(claim): \(outcome.errors.suffix(6000))")
+            // JSON has its own escapes, and is for programs.
+            let shown = (words[0] == "cat" || words.contains("--json") ? "" : outcome.text) + outcome.errors
+            #expect(!shown.contains { "\u{1B}\u{7}\u{9B}\u{202E}\r".contains($0) }, "\(words): \(shown)")
             switch words {
             // What no arithmetic can take is damage, and named.
             case ["check", "--read-data"]:
                 let isNamed = outcome.status == 12 && (outcome.errors + outcome.text).contains("snapshots/\(forged)")
-                #expect(isNamed != [.everything, .dumps].contains(claim), "\(claim): \(outcome)")
+                #expect(isNamed != [.everything, .dumps, .texts].contains(claim), "\(claim): \(outcome)")
             // Set aside or let go, it is in nobody's way.
             case ["prune"], ["check"]: #expect(outcome.status == 0, "\(claim): \(outcome)")
             default: break
             }
         }
         try folder.expect(first, "shop.sql", Array("one".utf8))
+    }
+
+    @Test(arguments: [
+        "", "{", "[]", "null", "1e999", #"{"time":1e999,"source":[],"seconds":-1e308,"checks":{},"phases":7,"rowCounts":[{"rows":1e30}],"databases":[{"bytes":-1}]}"#,
+        #"{"source":"shop","outcome":"passed","time":"99999-99-99T99:99:99Z","checks":[{"name":null,"seconds":1e999,"findings":[1]}]}"#,
+    ])
+    func nothingFallsOverAReport(_ text: String) throws {
+        let repository = try open()
+        let bounds = FileTime.recordedSeconds
+        for (time, outcome) in [(bounds.lowerBound, Int32(0)), (bounds.upperBound, 255), (.max, 1)] {
+            try Reports(repository).add(Report(time: FileTime(seconds: time, nanoseconds: 999_999_999), source: "\u{1B}[31m\n", outcome: outcome, text: text))
+        }
+        for words in [["drill", "--list"], ["drill", "--list", "--json"], ["drill", "--show", "latest"], ["drill", "--show", "latest", "--json"], ["check", "--read-data"], ["prune"]] {
+            let outcome = try folder.program.run(words)
+            #expect(outcome.signal == 0, "\(words): \(outcome.errors.suffix(6000))")
+            #expect(words[0] == "check" || !outcome.text.contains("\u{1B}"), "\(words): \(outcome.text)")
+        }
     }
 
     @Test func nothingFallsOverWhatATreeSays() throws {

@@ -6,6 +6,17 @@ import RepoBase
 /// Every name is reached from its directory's descriptor, and no link is followed: what is in there may belong to another user, who could replace a
 /// directory by a link meanwhile.
 enum FolderRemoval {
+    /// Levels that are gone down into, each with a descriptor and some of the stack. What lies deeper is moved to the top first: a snapshot may have 65,536 levels.
+    private static let levels = 64
+
+    /// One removal.
+    private struct Pass {
+        let top: CInt
+        let device: dev_t
+        var moved = 0
+        var failure: String?
+    }
+
     /// Throws `.failed`, naming the first thing that could not be removed. What is not there is no failure. Not across file systems.
     static func remove(_ path: String) throws(RepoError) {
         var status = stat()
@@ -16,7 +27,13 @@ enum FolderRemoval {
             failure = nil
             let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
             if descriptor >= 0 {
-                empty(descriptor, path, status.st_dev, &failure)
+                var pass = Pass(top: descriptor, device: status.st_dev)
+                var before: Int
+                repeat {
+                    before = pass.moved
+                    empty(descriptor, path, levels, &pass)
+                } while pass.moved > before
+                failure = pass.failure
                 close(descriptor)
             }
             if rmdir(path) == 0 || errno == ENOENT { return }
@@ -26,25 +43,35 @@ enum FolderRemoval {
         throw RepoError(.failed, "cannot remove \(failure ?? "'\(path)'")", advice: "Remove it by hand: rm -rf \(ShellWord.quoted(path))")
     }
 
-    private static func empty(_ directory: CInt, _ path: String, _ device: dev_t, _ failure: inout String?) {
+    private static func empty(_ directory: CInt, _ path: String, _ levels: Int, _ pass: inout Pass) {
         for name in names(directory) {
             let place = "\(path)/\(String(decoding: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self))"
             var status = stat()
             guard fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
             let isDirectory = status.st_mode & S_IFMT == S_IFDIR
             if isDirectory {
-                guard status.st_dev == device else {
-                    failure = failure ?? "'\(place)': it is a mount point"
+                guard status.st_dev == pass.device else {
+                    pass.failure = pass.failure ?? "'\(place)': it is a mount point"
+                    continue
+                }
+                if levels == 0 {
+                    if unlinkat(directory, name, AT_REMOVEDIR) == 0 { continue }
+                    // One that cannot be moved cannot be written to, and so not be emptied either.
+                    if renameat(directory, name, pass.top, "moved-\(pass.moved)-\(status.st_ino)") == 0 {
+                        pass.moved += 1
+                    } else {
+                        pass.failure = pass.failure ?? "'\(place)': \(String(cString: strerror(errno)))"
+                    }
                     continue
                 }
                 let below = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
                 if below >= 0 {
-                    empty(below, place, device, &failure)
+                    empty(below, place, levels - 1, &pass)
                     close(below)
                 }
             }
             guard unlinkat(directory, name, isDirectory ? AT_REMOVEDIR : 0) == 0 || errno == ENOENT else {
-                failure = failure ?? "'\(place)': \(String(cString: strerror(errno)))"
+                pass.failure = pass.failure ?? "'\(place)': \(String(cString: strerror(errno)))"
                 continue
             }
         }

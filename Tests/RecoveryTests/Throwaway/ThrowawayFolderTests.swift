@@ -73,6 +73,27 @@ struct ThrowawayFolderTests {
         try FolderRemoval.remove(scratch)
     }
 
+    @Test("a tree of 2,000 levels goes as well, with files on the way and another branch beside it")
+    func deep() throws {
+        let folder = try ThrowawayFolder(in: scratch)
+        for (branch, levels) in [("a", 2000), ("b", 100)] {
+            var directory = open(folder.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            for level in 0..<levels {
+                let name = level == 0 ? branch : "d"
+                try #require(mkdirat(directory, name, 0o700) == 0)
+                let below = openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                try #require(below >= 0)
+                close(directory)
+                directory = below
+                if level % 100 == 0 { close(openat(directory, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)) }
+            }
+            close(directory)
+        }
+        try folder.remove()
+        #expect(!isThere(folder.path))
+        try FolderRemoval.remove(scratch)
+    }
+
     @Test("removing goes through no link, and what is kept stays")
     func links() throws {
         try #require(mkdir(scratch + "/precious", 0o700) == 0)

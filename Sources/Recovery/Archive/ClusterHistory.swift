@@ -13,7 +13,7 @@ public struct ClusterHistory {
         /// Nil for snapshots that are no base backups. Throws `.damaged` for facts that do not read.
         public init?(_ entry: SnapshotCatalog.Entry) throws(RepoError) {
             guard entry.snapshot.kind == "postgres", !entry.snapshot.facts.isEmpty else { return nil }
-            let facts = try ClusterFacts(entry.snapshot.facts, object: "snapshot \(entry.id.short)")
+            let facts = try ClusterFacts(entry.snapshot.facts, object: "snapshots/\(entry.id)")
             guard facts.method == .physical else { return nil }
             (self.entry, self.facts) = (entry, facts)
         }
@@ -22,6 +22,28 @@ public struct ClusterHistory {
             BaseBackup(
                 id: entry.id, time: entry.snapshot.time, facts: facts, bytes: entry.snapshot.statistics.logicalBytes)
         }
+    }
+
+    /// Snapshots of one source, oldest first, without base backups whose facts do not read: another one leads to the same moments. Each goes to `onProblem`.
+    ///
+    /// Throws `.damaged` where what is left does not end with a base backup: then nobody can tell what is meant.
+    public static func readable(
+        _ entries: [SnapshotCatalog.Entry], onProblem: (ObjectID, RepoError) -> Void
+    ) throws(RepoError) -> [SnapshotCatalog.Entry] {
+        var first: RepoError?
+        var readable: [SnapshotCatalog.Entry] = []
+        for entry in entries {
+            do {
+                _ = try Candidate(entry)
+                readable.append(entry)
+            } catch {
+                first = first ?? error
+                onProblem(entry.id, error)
+            }
+        }
+        guard let first else { return readable }
+        guard let last = readable.last, try Candidate(last) != nil else { throw first }
+        return readable
     }
 
     private let repository: OpenRepository

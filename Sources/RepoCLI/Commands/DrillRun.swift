@@ -63,10 +63,12 @@ struct DrillRun {
             return ([entry], try ClusterHistory.Candidate(entry).map { [$0] } ?? [])
         }
         var unreadable = UnreadableSnapshots()
-        let entries = try catalog.all {
-            context.warn($1.message)
-            unreadable.add($0, $1)
-        }.filter { arguments.source == nil || $0.snapshot.source == arguments.source }
+        func pass(_ id: ObjectID, _ error: RepoError) {
+            context.warn(error.message)
+            unreadable.add(id, error)
+        }
+        let own = try catalog.all(onProblem: pass).filter { arguments.source == nil || $0.snapshot.source == arguments.source }
+        let entries = try ClusterHistory.readable(own, onProblem: pass)
         let sources = Set(entries.map(\.snapshot.source)).sorted()
         guard let newest = entries.last else {
             try unreadable.requireNone(besides: nil)

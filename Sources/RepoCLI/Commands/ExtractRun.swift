@@ -53,10 +53,12 @@ struct ExtractRun {
             return try moment([candidate], target)
         }
         var unreadable = UnreadableSnapshots()
-        let entries = try catalog.all {
-            context.warn($1.message)
-            unreadable.add($0, $1)
-        }.filter { source == nil || $0.snapshot.source == source }
+        func pass(_ id: ObjectID, _ error: RepoError) {
+            context.warn(error.message)
+            unreadable.add(id, error)
+        }
+        let own = try catalog.all(onProblem: pass).filter { source == nil || $0.snapshot.source == source }
+        let entries = try ClusterHistory.readable(own, onProblem: pass)
         let candidates = try entries.compactMap { try ClusterHistory.Candidate($0) }
         let sources = Set(entries.map(\.snapshot.source))
         let newestIsBackup = try entries.last.map { try ClusterHistory.Candidate($0) != nil } ?? false

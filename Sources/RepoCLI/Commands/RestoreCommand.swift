@@ -207,10 +207,12 @@ struct RestoreCommand: RepoSubcommand {
             }
             candidates = [candidate]
         } else {
-            let entries = try catalog.all {
-                context.warn($1.message)
-                unreadable.add($0, $1)
-            }.filter { source == nil || $0.snapshot.source == source }
+            func pass(_ id: ObjectID, _ error: RepoError) {
+                context.warn(error.message)
+                unreadable.add(id, error)
+            }
+            let own = try catalog.all(onProblem: pass).filter { source == nil || $0.snapshot.source == source }
+            let entries = try ClusterHistory.readable(own, onProblem: pass)
             candidates = try entries.compactMap { try ClusterHistory.Candidate($0) }
             let sources = Set(entries.map(\.snapshot.source))
             if sources.count > 1, recovery.isAsked {

@@ -74,6 +74,30 @@ import Testing
         }
     }
 
+    /// It claims to be the newest base backup of somebody's cluster: what is recovered needs it for nothing.
+    @Test(arguments: [["--latest"], ["--at", "9999-01-01T00:00:00Z"], ["--target-lsn", "0/3000000"]])
+    func aBaseBackupThatDoesNotReadStandsInNoRecoverysWay(_ target: [String]) throws {
+        try archive(.transactions)
+        let words = ["restore", "--source", "till", "--target", "\(folder.path)/out", "--dry-run", "--skip-log-check"] + target
+        let before = try folder.program.run(words)
+        let repository = try CommandContext(console: Console(environment: folder.program.environment), options: GlobalOptions.parse([])).openRepository()
+        var snapshot = try SnapshotCatalog(repository).find("latest:till").snapshot
+        (snapshot.time.seconds, snapshot.facts) = (snapshot.time.seconds + 1, [1, 1])
+        let bytes = try SnapshotCodec.encode(snapshot, epoch: repository.keys.currentEpoch, signer: repository.keys.signer)
+        let forged = ObjectHasher.hash(bytes)
+        try repository.store.put(StoreKey("snapshots/\(forged)"), bytes, .create)
+        let after = try folder.program.run(words)
+        #expect(after.status == before.status && after.text == before.text && after.errors.hasSuffix(before.errors), "\(before) \(after)")
+        #expect(after.errors.contains("snapshots/\(forged) is damaged"))
+        // What the files of the newest are, nobody can tell then; nor where it is the only one.
+        let immediate = try folder.program.run("restore", "--source", "till", "--target-immediate", "--target", "\(folder.path)/out", "--dry-run")
+        #expect(immediate.status == 12 && immediate.errors.contains("it may be the newest"), "\(immediate)")
+        let only = try SnapshotCatalog(repository).all().first { $0.id != forged && $0.snapshot.source == "till" }
+        try repository.store.delete(StoreKey("snapshots/\(#require(only).id)"))
+        let alone = try folder.program.run(words)
+        #expect(alone.status == 12 && alone.errors.contains("snapshots/\(forged) is damaged"), "\(alone)")
+    }
+
     /// A base backup, and three segments behind it of which the middle one makes the claim.
     private func archive(_ claim: Claim) throws {
         let first = try folder.snapshot("shop", Array("one".utf8))

@@ -22,7 +22,7 @@ final class ProgramFolder: Sendable {
             folder: path,
             environment: [
                 "REPO_URL": self.repository, "REPO_CACHE_DIR": "\(path)/cache",
-                "REPO_KEY_FILE": "\(path)/machine.key", "SWIFT_BACKTRACE": "enable=yes,color=no,threads=crashed,limit=12",
+                "REPO_KEY_FILE": "\(path)/machine.key",
             ])
         for (name, bytes) in try Self.template.get() {
             try FileTree.write(name == Self.keyName ? "\(path)/\(name)" : "\(self.repository)/\(name)", bytes)

@@ -21,6 +21,7 @@ let package = Package(
         .library(name: "PostgresFormats", targets: ["PostgresFormats"]),
         .library(name: "WALArchive", targets: ["WALArchive"]),
         .library(name: "StorageRemote", targets: ["StorageRemote"]),
+        .library(name: "RepoCLI", targets: ["RepoCLI"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),

@@ -23,7 +23,7 @@ enum CoverageScope {
         case .xml, .json, .location, .sftp, .cloud: ["FuzzTargets", "RepoBase", "Storage", "StorageRemote"]
         case .trailer, .directory, .index, .zstd, .delta: ["FuzzTargets", "RepoBase", "BlobEngine"]
         case .tree, .list, .snapshot, .config, .key, .machinekey, .record, .parity: ["FuzzTargets", "RepoBase", "BlobEngine", "Repository"]
-        case .remembered, .repository: nil
+        case .remembered, .repository, .commands: nil
         }
     }
 

@@ -9,7 +9,7 @@ struct FieldMutator {
     /// Objects that are one sequence of fields.
     static let targets: Set<FuzzTarget> = [.snapshot, .config, .record, .parity, .facts, .logobject]
 
-    private var random: SplitMix64
+    var random: SplitMix64
     /// Changes bytes as libFuzzer does, to at most this many.
     private let change: ([UInt8], Int) -> [UInt8]
     /// Fields of inputs that were mutated before.
@@ -31,7 +31,7 @@ struct FieldMutator {
         return mutated.count <= limit ? mutated : nil
     }
 
-    private mutating func mutate(_ fields: [Field], atMost limit: Int, depth: Int) -> [Field] {
+    mutating func mutate(_ fields: [Field], atMost limit: Int, depth: Int) -> [Field] {
         var fields = fields
         for _ in 0...random.next(below: 3) {
             guard !fields.isEmpty else {
@@ -48,6 +48,7 @@ struct FieldMutator {
             case 5: if let field = Self.seen.randomElement(using: &random) { fields.append(field) }
             case 6: if let field = Self.seen.randomElement(using: &random) { fields[index].bytes = field.bytes }
             case 7: fields[index].bytes = made().bytes
+            case 8: fields[index].bytes = withOtherNumber(fields[index].bytes)
             default:
                 if depth < 3, random.next(below: 2) == 0, let inner = Self.fields(fields[index].bytes) {
                     fields[index].bytes = Self.encode(mutate(inner, atMost: limit, depth: depth + 1))
@@ -59,6 +60,28 @@ struct FieldMutator {
         guard random.next(below: 16) != 0 else { return fields }
         // Fields of one tag keep their order: a stable sort.
         return fields.enumerated().sorted { ($0.element.tag, $0.offset) < ($1.element.tag, $1.offset) }.map(\.element)
+    }
+
+    /// Where the bytes may be one varint after the other, one of them is another number.
+    private mutating func withOtherNumber(_ bytes: [UInt8]) -> [UInt8] {
+        var (numbers, number, shift) = ([UInt64](), UInt64(0), UInt64(0))
+        for byte in bytes {
+            number |= shift < 64 ? UInt64(byte & 127) << shift : 0
+            shift += 7
+            if byte < 128 {
+                numbers.append(number)
+                (number, shift) = (0, 0)
+            }
+        }
+        guard !numbers.isEmpty else { return bytes }
+        let index = random.next(below: numbers.count)
+        switch random.next(below: 4) {
+        case 0: numbers[index] = .max &- UInt64(random.next(below: 4))
+        case 1: numbers[index] &+= UInt64(random.next(below: 9)) &- 4
+        case 2: numbers[index] = (1 << UInt64(random.next(below: 64))) &- UInt64(random.next(below: 3))
+        default: numbers[index] = random.next() >> UInt64(random.next(below: 64))
+        }
+        return numbers.flatMap(Self.varint)
     }
 
     /// Below 16 are tags that every reader must know.
@@ -111,7 +134,7 @@ struct FieldMutator {
     }
 }
 
-private struct SplitMix64: RandomNumberGenerator {
+struct SplitMix64: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {
@@ -131,7 +154,7 @@ private func libFuzzerMutate(_ bytes: UnsafeMutablePointer<UInt8>?, _ count: Int
 
 @_cdecl("LLVMFuzzerCustomMutator")
 public func mutateInput(_ start: UnsafeMutablePointer<UInt8>, _ count: Int, _ limit: Int, _ seed: CUnsignedInt) -> Int {
-    guard FieldMutator.targets.contains(.chosen) else { return libFuzzerMutate(start, count, limit) }
+    guard FieldMutator.targets.contains(.chosen) || FuzzTarget.chosen == .commands else { return libFuzzerMutate(start, count, limit) }
     var mutator = FieldMutator(seed: seed) { bytes, limit in
         [UInt8](unsafeUninitializedCapacity: max(limit, bytes.count, 1)) { buffer, filled in
             _ = buffer.update(fromContentsOf: bytes)
@@ -139,7 +162,8 @@ public func mutateInput(_ start: UnsafeMutablePointer<UInt8>, _ count: Int, _ li
         }
     }
     let input = Array(UnsafeBufferPointer(start: start, count: count))
-    guard let mutated = mutator.mutate(input, atMost: limit), !mutated.isEmpty else { return libFuzzerMutate(start, count, limit) }
+    let mutated = FuzzTarget.chosen == .commands ? mutator.mutate(ForgedClaims(input)).bytes : mutator.mutate(input, atMost: limit)
+    guard let mutated, !mutated.isEmpty, mutated.count <= limit else { return libFuzzerMutate(start, count, limit) }
     _ = UnsafeMutableBufferPointer(start: start, count: limit).update(fromContentsOf: mutated)
     return mutated.count
 }

@@ -11,8 +11,8 @@ enum FuzzTarget: String, CaseIterable {
     case trailer, directory, index, tree, list, snapshot, config, key, machinekey, record, parity, zstd, delta
     case segment, control, manifest, history, label, facts, logobject, dump, remembered
     case xml, json, location, sftp, cloud
-    /// Not a parser: whole operations.
-    case repository
+    /// Not parsers: whole operations, and the commands as people run them.
+    case repository, commands
 
     static let chosen: FuzzTarget = {
         let name = getenv("FUZZ_TARGET").map { String(cString: $0) } ?? ""
@@ -107,6 +107,7 @@ enum FuzzTarget: String, CaseIterable {
             _ = try? SFTPAbilities(version: [0, 0, 0, 3] + body)
         case .cloud: cloud(bytes)
         case .repository: repository(bytes)
+        case .commands: commands(bytes)
         case .segment, .control, .manifest, .history, .label, .facts, .dump: runPostgres(bytes)
         case .logobject: logObject(bytes)
         case .remembered: remembered(bytes)

@@ -118,7 +118,7 @@ final class FuzzFolder: Sendable {
     private func make() { for name in ["/cache", "/restored"] { mkdir(path + name, 0o700) } }
 
     func empty() {
-        for name in ["/cache", "/restored"] { Self.remove(path + name) }
+        Self.removeContents(open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
         make()
     }
 

@@ -39,8 +39,8 @@ public struct LogCheck: Sendable {
         }
         var backups: [UInt64: [BaseBackup]] = [:]
         var roots: [ObjectID: BlobID] = [:]
-        // Damaged snapshots are named by the check of the repository.
         var report = CheckReport()
+        // Damaged snapshots are named by the check of the repository.
         for entry in try SnapshotCatalog(archive.repository).all(onProblem: { _, _ in }) {
             do {
                 guard let backup = try BaseBackup(entry) else { continue }

@@ -56,7 +56,7 @@ import Testing
             ["wal", "get", "000000010000000000000002", "\(place)-segment", "--system-identifier", "\(Self.system)"],
             ["restore", "--source", "till", "--at", "now", "--target", place, "--dry-run", "--skip-log-check"], ["restore", "--source", "till", "--at", "1999-12-31T23:59:59Z", "--target", place, "--dry-run", "--skip-log-check"],
             ["restore", "--source", "till", "--at", "0002-01-01T00:00:00Z", "--target", place, "--dry-run", "--skip-log-check"], ["restore", "--source", "till", "--at", "9999-01-01T00:00:00Z", "--target", place, "--dry-run", "--skip-log-check"],
-            ["restore", "--source", "till", "--latest", "--target", place, "--dry-run", "--skip-log-check"], ["restore", "--source", "till", "--latest", "--target", place, "--dry-run", "--skip-log-check"],
+            ["restore", "--source", "till", "--latest", "--target", place, "--dry-run", "--skip-log-check"],
             ["restore", "--source", "till", "--target-immediate", "--target", place, "--dry-run", "--skip-log-check"],
             ["restore", "--source", "till", "--target-lsn", "0/3000000", "--target", place, "--dry-run", "--skip-log-check"], ["restore", "--source", "till", "--target-lsn", "FFFFFFFF/FFFFFFFF", "--target", place, "--dry-run", "--skip-log-check"],
             ["restore", "--source", "till", "--target-xid", "4294967295", "--target", place, "--dry-run", "--skip-log-check"], ["restore", "--source", "till", "--target-name", "late", "--target", place, "--dry-run", "--skip-log-check"],

@@ -4,6 +4,7 @@ import RepoBase
 import Storage
 import Testing
 
+@testable import Recovery
 @testable import RepoCLI
 @testable import Repository
 
@@ -28,6 +29,8 @@ import Testing
             (snapshot.source, snapshot.root, snapshot.statistics) = ("deep", root, statistics)
             return snapshot
         }.id
+        // No path reaches to its end.
+        defer { try? FolderRemoval.remove("\(folder.path)/out") }
         let scratch = "\(folder.path)/scratch"
         mkdir(scratch, 0o700)
         for words in [

@@ -22,6 +22,7 @@ let package = Package(
         .library(name: "WALArchive", targets: ["WALArchive"]),
         .library(name: "StorageRemote", targets: ["StorageRemote"]),
         .library(name: "RepoCLI", targets: ["RepoCLI"]),
+        .library(name: "NumbersTesting", targets: ["NumbersTesting"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -79,42 +80,44 @@ let package = Package(
             ],
             swiftSettings: strict),
         .executableTarget(name: "repo", dependencies: ["RepoCLI"], swiftSettings: strict),
-        .target(name: "StorageTesting", dependencies: ["Storage", "StorageRemote", "RepoBase", "CLinux"], swiftSettings: strict),
-        .target(name: "RepositoryTesting", dependencies: ["Repository", "BlobEngine", "RepoBase"], swiftSettings: strict),
+        .target(name: "NumbersTesting", swiftSettings: hot),
+        .target(name: "StorageTesting", dependencies: ["NumbersTesting", "Storage", "StorageRemote", "RepoBase", "CLinux"], swiftSettings: strict),
+        .target(name: "RepositoryTesting", dependencies: ["NumbersTesting", "Repository", "BlobEngine", "RepoBase"], swiftSettings: strict),
         .target(
             name: "SimulationTesting",
             dependencies: [
-                "RepositoryTesting", "StorageTesting", "Repository", "WALArchive", "PostgresFormats", "BlobEngine", "Storage", "RepoBase",
+                "NumbersTesting", "RepositoryTesting", "StorageTesting", "Repository", "WALArchive", "PostgresFormats", "BlobEngine", "Storage",
+                "RepoBase",
             ],
             swiftSettings: strict),
         .executableTarget(name: "simulation", dependencies: ["SimulationTesting"], path: "Sources/SimulationProgram", swiftSettings: strict),
         .target(name: "PostgresTesting", dependencies: ["RepoBase", "PostgresFormats"], swiftSettings: strict),
 
         .testTarget(name: "RepoBaseTests", dependencies: ["RepoBase"]),
-        .testTarget(name: "BlobEngineTests", dependencies: ["BlobEngine", "RepoBase", "CBlake2Lanes", "CB2", "CISAL"]),
+        .testTarget(name: "BlobEngineTests", dependencies: ["NumbersTesting", "BlobEngine", "RepoBase", "CBlake2Lanes", "CB2", "CISAL"]),
         .testTarget(name: "StorageTests", dependencies: ["Storage", "StorageTesting", "RepoBase"]),
         .testTarget(
-            name: "StorageRemoteTests", dependencies: ["StorageRemote", "Storage", "StorageTesting", "RepoBase", "CLibcrypto", "CLinux"]),
+            name: "StorageRemoteTests", dependencies: ["NumbersTesting", "StorageRemote", "Storage", "StorageTesting", "RepoBase", "CLibcrypto", "CLinux"]),
         .testTarget(name: "RepositoryTests",
-            dependencies: ["Repository", "RepositoryTesting", "BlobEngine", "Storage", "StorageTesting", "RepoBase", "Policy"],
+            dependencies: ["NumbersTesting", "Repository", "RepositoryTesting", "BlobEngine", "Storage", "StorageTesting", "RepoBase", "Policy"],
             resources: [.copy("Fixtures")]),
-        .testTarget(name: "SimulationTests", dependencies: ["SimulationTesting", "RepositoryTesting", "Storage", "RepoBase"]),
+        .testTarget(name: "SimulationTests", dependencies: ["NumbersTesting", "SimulationTesting", "RepositoryTesting", "Storage", "RepoBase"]),
         .testTarget(
             name: "PostgresFormatsTests", dependencies: ["PostgresFormats", "PostgresTesting", "RepoBase", "CChecksums"]),
         .testTarget(name: "PostgresClientTests", dependencies: ["PostgresClient", "PostgresFormats", "PostgresTesting", "RepoBase"]),
         .testTarget(
             name: "IngestTests",
-            dependencies: ["Ingest", "Repository", "StorageTesting", "PostgresFormats", "PostgresClient", "PostgresTesting", "CLinux"]),
+            dependencies: ["NumbersTesting", "Ingest", "Repository", "StorageTesting", "PostgresFormats", "PostgresClient", "PostgresTesting", "CLinux"]),
         .testTarget(
             name: "WALArchiveTests",
-            dependencies: ["WALArchive", "Ingest", "Repository", "StorageTesting", "PostgresFormats", "PostgresTesting", "RepoBase", "Storage"]),
+            dependencies: ["NumbersTesting", "WALArchive", "Ingest", "Repository", "StorageTesting", "PostgresFormats", "PostgresTesting", "RepoBase", "Storage"]),
         .testTarget(
             name: "RecoveryTests",
-            dependencies: ["Recovery", "WALArchive", "Ingest", "Repository", "StorageTesting", "PostgresFormats", "PostgresTesting", "RepoBase"]),
+            dependencies: ["NumbersTesting", "Recovery", "WALArchive", "Ingest", "Repository", "StorageTesting", "PostgresFormats", "PostgresTesting", "RepoBase"]),
         .testTarget(
-            name: "PolicyTests", dependencies: ["Policy"], resources: [.copy("Fixtures")]),
+            name: "PolicyTests", dependencies: ["NumbersTesting", "Policy"], resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "RepoCLITests", dependencies: ["RepoCLI", "Recovery", "Repository", "PostgresClient", "Policy", "RepoBase", "PostgresTesting", "StorageTesting"],
+            name: "RepoCLITests", dependencies: ["NumbersTesting", "RepoCLI", "Recovery", "Repository", "PostgresClient", "Policy", "RepoBase", "PostgresTesting", "StorageTesting"],
             exclude: ["Golden"]),
     ]
 )

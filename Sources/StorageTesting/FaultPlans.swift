@@ -1,3 +1,4 @@
+import NumbersTesting
 import RepoBase
 
 extension FaultingStore {
@@ -25,19 +26,11 @@ extension FaultingStore {
     /// on threads.
     public static func unreachable(seed: UInt64, probability: Double) -> Plan {
         { operation in
-            let draw = mixed(seed &+ UInt64(operation.ordinal) &* 0x9e37_79b9_7f4a_7c15)
+            let draw = SeededNumbers.mixed(seed &+ UInt64(operation.ordinal) &* 0x9e37_79b9_7f4a_7c15)
             guard Double(draw >> 11) * 0x1p-53 < probability else { return nil }
             let error = RepoError(
                 .unreachable, "cannot \(operation): the connection was lost", advice: "Try again.")
             return draw & 1 == 0 ? .failBefore(error) : .failAfter(error)
         }
-    }
-
-    /// The last step of SplitMix64 (Steele, Lea and Flood, 2014).
-    private static func mixed(_ value: UInt64) -> UInt64 {
-        var value = value
-        value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ value >> 27) &* 0x94d0_49bb_1331_11eb
-        return value ^ value >> 31
     }
 }

@@ -89,15 +89,15 @@ import Testing
 
     @Test(arguments: levels, keyLengths)
     func `batches of every count and mix of lengths agree with libb2`(level: Int32, keyLength: Int) {
-        var random = SplitMix(state: UInt64(keyLength))
+        var random = GeneratedBytes(seed: UInt64(keyLength))
         for count in 0...70 {
             let messages = (0..<count).map { _ in
-                random.bytes(
+                random.noise(
                     Bool.random(using: &random)
                         ? Self.edges.randomElement(using: &random)! : Int.random(in: 0...3000, using: &random)
                 )
             }
-            let key = random.bytes(keyLength)
+            let key = random.noise(keyLength)
             #expect(
                 batch(messages, level: level, key: key) == messages.map { libb2($0, key: key) }, "\(count)")
         }
@@ -105,25 +105,25 @@ import Testing
 
     @Test(arguments: levels, keyLengths)
     func `every length up to five blocks agrees with libb2`(level: Int32, keyLength: Int) {
-        var random = SplitMix(state: 2)
-        let messages = (0...640).map { random.bytes($0) }
-        let key = random.bytes(keyLength)
+        var random = GeneratedBytes(seed: 2)
+        let messages = (0...640).map { random.noise($0) }
+        let key = random.noise(keyLength)
         #expect(batch(messages, level: level, key: key) == messages.map { libb2($0, key: key) })
     }
 
     @Test(arguments: levels) func `long messages among short ones agree with libb2`(level: Int32) {
-        var random = SplitMix(state: 3)
-        var messages = (0..<200).map { _ in random.bytes(Int.random(in: 0...9000, using: &random)) }
-        messages[7] = random.bytes(8 << 20)
-        messages[150] = random.bytes(1 << 20)
-        messages[199] = random.bytes((256 << 10) + 1)
-        let key = random.bytes(32)
+        var random = GeneratedBytes(seed: 3)
+        var messages = (0..<200).map { _ in random.noise(Int.random(in: 0...9000, using: &random)) }
+        messages[7] = random.noise(8 << 20)
+        messages[150] = random.noise(1 << 20)
+        messages[199] = random.noise((256 << 10) + 1)
+        let key = random.noise(32)
         #expect(batch(messages, level: level, key: key) == messages.map { libb2($0, key: key) })
     }
 
     @Test(arguments: levels) func `the order of a batch does not matter`(level: Int32) {
-        var random = SplitMix(state: 4)
-        let messages = (0..<100).map { random.bytes($0 * 37) }
+        var random = GeneratedBytes(seed: 4)
+        let messages = (0..<100).map { random.noise($0 * 37) }
         let forward = batch(messages, level: level, key: [])
         #expect(batch(messages.reversed(), level: level, key: []) == forward.reversed())
     }
@@ -153,14 +153,14 @@ import Testing
 
     @Test(arguments: levels, keyLengths)
     func `a stream agrees with libb2 however it is cut`(level: Int32, keyLength: Int) {
-        var random = SplitMix(state: 5)
+        var random = GeneratedBytes(seed: 5)
         for round in 0..<300 {
             let pieces = (0..<round % 7).map { _ in
-                random.bytes(
+                random.noise(
                     Bool.random(using: &random)
                         ? Self.edges.randomElement(using: &random)! : Int.random(in: 0...700, using: &random))
             }
-            let key = random.bytes(keyLength)
+            let key = random.noise(keyLength)
             #expect(stream(pieces, level: level, key: key) == libb2(Array(pieces.joined()), key: key))
         }
     }
@@ -249,22 +249,4 @@ private func libb2(_ message: [UInt8], key: [UInt8]) -> [UInt8] {
 
 private func hex(_ bytes: [UInt8]) -> String {
     bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-}
-
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        let words = (0..<(count + 7) / 8).map { _ in next() }
-        return words.withUnsafeBytes { Array($0.prefix(count)) }
-    }
 }

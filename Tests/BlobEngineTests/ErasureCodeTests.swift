@@ -1,4 +1,5 @@
 import CISAL
+import NumbersTesting
 import RepoBase
 import Testing
 
@@ -39,7 +40,7 @@ extension GaloisElement {
     }
 
     @Test func productsAreThoseOfTheFormat() {
-        var random = SeededGenerator(seed: 1)
+        var random = SeededNumbers(seed: 1)
         for _ in 0..<20_000 {
             let (a, b) = (UInt16(truncatingIfNeeded: random.next()), UInt16(truncatingIfNeeded: random.next()))
             #expect((GaloisElement(a) * GaloisElement(b)).number == SlowField.multiply(a, b))
@@ -58,7 +59,7 @@ extension GaloisElement {
     }
 
     @Test func rowsAreTheSumsOfTheFormat() {
-        var random = SeededGenerator(seed: 2)
+        var random = SeededNumbers(seed: 2)
         let shards = [0, 3, 700]
         let sources = shards.map { _ in Self.block(&random) }
         let sums = ParitySums(rows: [0, 9], blocks: 1, threads: 2)
@@ -78,7 +79,7 @@ extension GaloisElement {
     }
 
     @Test(arguments: 0..<12) func anyChoiceOfSurvivorsGivesBackWhatIsLost(seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededNumbers(seed: seed)
         let count = Int.random(in: 1...40, using: &random)
         let parity = Int.random(in: 1...12, using: &random)
         let blocks = Int.random(in: 1...3, using: &random)
@@ -104,7 +105,7 @@ extension GaloisElement {
     }
 
     @Test func whatIsAddedAgainIsTakenOut() {
-        var random = SeededGenerator(seed: 3)
+        var random = SeededNumbers(seed: 3)
         let (stays, leaves) = (Self.block(&random), Self.block(&random))
         let changed = ParitySums(rows: [0, 1], blocks: 1, threads: 1)
         changed.add([0, 1], [stays, leaves])
@@ -114,26 +115,11 @@ extension GaloisElement {
         for row in 0..<2 { #expect(changed.row(row).elementsEqual(alone.row(row))) }
     }
 
-    private static func block(_ random: inout SeededGenerator) -> AlignedBuffer { blocks(1, &random) }
+    private static func block(_ random: inout SeededNumbers) -> AlignedBuffer { blocks(1, &random) }
 
-    private static func blocks(_ count: Int, _ random: inout SeededGenerator) -> AlignedBuffer {
+    private static func blocks(_ count: Int, _ random: inout SeededNumbers) -> AlignedBuffer {
         let buffer = AlignedBuffer(capacity: count * ErasureCode.blockSize)
         for offset in stride(from: 0, to: buffer.capacity, by: 8) { buffer.all.storeBytes(of: random.next(), toByteOffset: offset, as: UInt64.self) }
         return buffer
-    }
-}
-
-/// SplitMix64 (Steele, Lea, Flood, 2014).
-private struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ value >> 27) &* 0x94d0_49bb_1331_11eb
-        return value ^ value >> 31
     }
 }

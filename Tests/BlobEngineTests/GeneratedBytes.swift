@@ -1,17 +1,9 @@
-/// Reproducible content for tests: SplitMix64 (Steele, Lea, Flood 2014).
-struct GeneratedBytes: RandomNumberGenerator {
-    private var state: UInt64
+import NumbersTesting
 
-    init(seed: UInt64) { state = seed }
+/// Reproducible content for tests.
+typealias GeneratedBytes = SeededNumbers
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SeededNumbers {
     /// Incompressible bytes: each word little-endian.
     mutating func noise(_ count: Int) -> [UInt8] {
         var bytes: [UInt8] = []

@@ -1,19 +1,7 @@
+import NumbersTesting
 import Policy
 
-/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers for the same seed everywhere.
-struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
+typealias SeededNumbers = NumbersTesting.SeededNumbers
 
 /// Zones that differ in what makes calendars hard: changes of an hour and of half an hour, on both hemispheres,
 /// offsets of half an hour, and a day left out (Samoa, 30 December 2011).

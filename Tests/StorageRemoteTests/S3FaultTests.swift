@@ -1,3 +1,4 @@
+import NumbersTesting
 import RepoBase
 import Storage
 import StorageTesting
@@ -150,7 +151,7 @@ struct S3FaultTests {
     @Test("Every fault at random over many operations: nothing lost, no wrong byte, no hang", arguments: [UInt64(1), 2])
     func random(_ seed: UInt64) throws {
         let (proxy, store) = try proxied { request in
-            var numbers = Numbers(state: seed &* 1_000_003 &+ UInt64(request.ordinal))
+            var numbers = SeededNumbers(seed: seed &* 1_000_003 &+ UInt64(request.ordinal))
             guard numbers.next() % 4 == 0 else { return nil }
             let faults: [ProxyFault] = [
                 .resetBefore, .loseAnswer, .cutAnswer(after: 10), .answer(status: 500), .answer(status: 503), .answer(status: 429), .damageBody,
@@ -197,18 +198,5 @@ struct S3FaultTests {
         let error = #expect(throws: RepoError.self) { try store.put(StoreKey("a/b"), [1], .create) }
         #expect(error?.code == .unreachable && error?.code.exitStatus == 75)
         #expect(error?.message.contains("a/b") == true && error?.message.contains("127.0.0.1:\(proxy.port)") == true)
-    }
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-private struct Numbers {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,3 +1,4 @@
+import NumbersTesting
 import PostgresFormats
 import RepoBase
 import Storage
@@ -243,17 +244,10 @@ struct RetentionTests {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-struct SeededGenerator {
-    private var state: UInt64
+typealias SeededGenerator = SeededNumbers
 
-    init(_ seed: UInt64) { state = seed }
+extension SeededNumbers {
+    init(_ seed: UInt64) { self.init(seed: seed) }
 
-    mutating func below(_ limit: UInt64) -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ value >> 27) &* 0x94d0_49bb_1331_11eb
-        return (value ^ value >> 31) % limit
-    }
+    mutating func below(_ limit: UInt64) -> UInt64 { next() % limit }
 }

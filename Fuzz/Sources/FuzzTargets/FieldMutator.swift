@@ -1,3 +1,5 @@
+import NumbersTesting
+
 /// Mutations of objects that are made of fields (a tag, a length, that many bytes, tags ascending: format.md, 1.3), whose bytes may be fields again. Bytes changed
 /// at random seldom leave the lengths right, so that a field which no input has is seldom made.
 struct FieldMutator {
@@ -9,7 +11,7 @@ struct FieldMutator {
     /// Objects that are one sequence of fields.
     static let targets: Set<FuzzTarget> = [.snapshot, .config, .record, .parity, .facts, .logobject]
 
-    var random: SplitMix64
+    var random: SeededNumbers
     /// Changes bytes as libFuzzer does, to at most this many.
     private let change: ([UInt8], Int) -> [UInt8]
     /// Fields of inputs that were mutated before.
@@ -17,7 +19,7 @@ struct FieldMutator {
     private static let seenCount = 512
 
     init(seed: UInt32, change: @escaping ([UInt8], Int) -> [UInt8]) {
-        random = SplitMix64(state: UInt64(seed))
+        random = SeededNumbers(seed: UInt64(seed))
         self.change = change
     }
 
@@ -134,17 +136,7 @@ struct FieldMutator {
     }
 }
 
-struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
+extension SeededNumbers {
     mutating func next(below bound: Int) -> Int { Int(next() % UInt64(bound)) }
 }
 

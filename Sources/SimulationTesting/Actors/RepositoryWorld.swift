@@ -1,4 +1,5 @@
 import BlobEngine
+import NumbersTesting
 import RepoBase
 import Repository
 import RepositoryTesting

@@ -1,4 +1,5 @@
 import BlobEngine
+import NumbersTesting
 import PostgresFormats
 import RepoBase
 import Repository

@@ -1,6 +1,6 @@
 import Glibc
+package import NumbersTesting
 import RepoBase
-package import RepositoryTesting
 
 /// What a process does, on its first thread.
 package struct ScheduledThread: Sendable {

@@ -1,3 +1,4 @@
+import NumbersTesting
 import RepoBase
 import RepositoryTesting
 

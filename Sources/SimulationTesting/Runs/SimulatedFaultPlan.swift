@@ -1,3 +1,4 @@
+import NumbersTesting
 import RepositoryTesting
 
 /// How often what goes wrong in a random history: chances for each operation.

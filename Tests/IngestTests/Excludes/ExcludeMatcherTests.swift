@@ -103,7 +103,7 @@ import Testing
 
     /// Generated patterns of up to six pieces against paths of up to nine bytes over `a`, `b` and slash.
     @Test func matchingWithoutBacktrackingFindsWhatAllWaysFind() {
-        var random = SeededGenerator(state: 7)
+        var random = SeededGenerator(seed: 7)
         for _ in 0..<4_000 {
             let pieces = ["a", "b", "*", "?", "/", "/**/", "**/", "/**", "/*/"]
             let pattern = (0..<Int.random(in: 1...6, using: &random))

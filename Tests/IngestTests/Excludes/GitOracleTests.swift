@@ -36,7 +36,7 @@ import Testing
 
     @Test(.enabled(if: Program.isAvailable("/usr/bin/git")), arguments: UInt64(1)...8)
     func agreesWithGit(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = SeededGenerator(seed: seed)
         let work = try TemporaryDirectory()
         try Program.run("/usr/bin/git", ["init", "-q", work.text])
 

@@ -12,7 +12,7 @@ struct DamagedRestoreTests {
     @Test(arguments: [false, true])
     func undamagedFilesAreDeliveredAndOthersNamed(isLost: Bool) throws {
         let fixture = try RestoreFixture()
-        var generator = SeededGenerator(state: 3)
+        var generator = SeededGenerator(seed: 3)
         var entries: [TreeEntry] = []
         func store(_ name: String) throws {
             let bytes = (0..<300_000).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
@@ -60,7 +60,7 @@ struct DamagedRestoreTests {
 
     @Test func streamDeliversWhatPrecedesTheDamageAndNothingWrong() throws {
         let fixture = try RestoreFixture()
-        var generator = SeededGenerator(state: 4)
+        var generator = SeededGenerator(seed: 4)
         let content = (0..<2_000_000).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
         fixture.source.write(Array("a".utf8), content)
         let root = try fixture.snapshot().root
@@ -102,7 +102,7 @@ struct DamagedRestoreTests {
     @Test func whoeverEndsAStreamEarlyGetsTheirErrorBack() throws {
         struct Enough: Error {}
         let fixture = try RestoreFixture()
-        var generator = SeededGenerator(state: 4)
+        var generator = SeededGenerator(seed: 4)
         fixture.source.write(
             Array("a".utf8), (0..<3_000_000).map { _ in UInt8(truncatingIfNeeded: generator.next()) })
         let root = try fixture.snapshot().root

@@ -9,7 +9,7 @@ import Testing
 struct DirectWritingTests {
     /// Contents whose chunks begin and end anywhere in a page, with holes, a hard link, and sizes around a page and around the least stretch.
     private func fill(_ source: TemporaryDirectory) {
-        var random = SeededGenerator(state: 26)
+        var random = SeededGenerator(seed: 26)
         let page = Int(DirectWriting.alignment)
         let sizes = [0, 1, page, DirectWriting.minimum - 1, DirectWriting.minimum, 3 * page + 17, (3 << 20) + 1, 9 << 20, (9 << 20) - page + 5]
         for (index, size) in sizes.enumerated() {

@@ -16,7 +16,7 @@ struct FarRestoreTests {
 
     init() throws {
         fixture = try RestoreFixture()
-        var generator = SeededGenerator(state: 8)
+        var generator = SeededGenerator(seed: 8)
         for name in 0..<30 {
             let bytes = [UInt8](unsafeUninitializedCapacity: 800_000) { buffer, count in
                 for place in stride(from: 0, to: 800_000, by: 8) {

@@ -10,7 +10,7 @@ struct RandomTree {
     var generator: SeededGenerator
     private var files: [[UInt8]] = []
 
-    init(seed: UInt64) { generator = SeededGenerator(state: seed) }
+    init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
 
     mutating func fill(_ directory: [UInt8], depth: Int = 0) {
         for _ in 0..<Int.random(in: depth == 0 ? 6...12 : 0...6, using: &generator) {
@@ -53,7 +53,7 @@ struct RandomTree {
     /// From empty to many chunks; some repeat, so that chunks are shared.
     mutating func bytes() -> [UInt8] {
         let size = [0, 1, 100, 4096, 9000, 200_000, 700_000].randomElement(using: &generator)!
-        var source = SeededGenerator(state: UInt64.random(in: 0..<8, using: &generator))
+        var source = SeededGenerator(seed: UInt64.random(in: 0..<8, using: &generator))
         return (0..<size).map { _ in UInt8(truncatingIfNeeded: source.next() >> 13) }
     }
 

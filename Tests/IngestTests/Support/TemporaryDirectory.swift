@@ -1,4 +1,5 @@
 import Glibc
+import NumbersTesting
 import Testing
 
 @testable import Ingest
@@ -98,15 +99,4 @@ enum Program {
     }
 }
 
-/// Numbers that are the same in every run (SplitMix64, Steele, Lea and Flood 2014).
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ value >> 27) &* 0x94d0_49bb_1331_11eb
-        return value ^ value >> 31
-    }
-}
+typealias SeededGenerator = SeededNumbers

@@ -1,21 +1,14 @@
+import NumbersTesting
 import PostgresFormats
 import RepoBase
 
 @testable import Recovery
 
-/// Numbers that a seed decides (SplitMix64).
-struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
+typealias SeededNumbers = NumbersTesting.SeededNumbers
 
-    init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
+extension SeededNumbers {
+    /// Seeds in a row, far apart.
+    init(_ seed: UInt64) { self.init(seed: seed &* 0x9E37_79B9_7F4A_7C15) }
 }
 
 /// A log in memory, with all its timelines: what is true, whatever an archive has of it.

@@ -1,4 +1,5 @@
 import Glibc
+import NumbersTesting
 import Testing
 
 /// The program itself, as the build of the tests made it, run as a process.
@@ -185,20 +186,9 @@ final class RunningProgram {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers for the same seed everywhere.
-struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
+typealias SeededNumbers = NumbersTesting.SeededNumbers
 
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
+extension SeededNumbers {
     /// Bytes that do not compress. Eight at a time: tests make megabytes of them without optimisation.
     mutating func bytes(_ count: Int) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: (count + 7) & ~7) { buffer, initialized in

@@ -34,7 +34,7 @@ struct ExtractDumpTests {
         }
     }
 
-    nonisolated(unsafe) private static let shared: Dumped? = {
+    private static let shared: Dumped? = {
         guard let dumped = try? Dumped() else { return nil }
         atexit { ExtractDumpTests.shared?.server.remove() }
         return dumped

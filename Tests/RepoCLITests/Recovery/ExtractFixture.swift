@@ -70,6 +70,7 @@ final class ExtractFixture: @unchecked Sendable {
         try archived.archiveAll()
     }
 
+    @discardableResult
     func sql(_ text: String, database: String = "shop") throws -> String { try archived.server.sql(text, database: database) }
 
     func dsn(_ database: String = "shop") -> String { "host=\(archived.server.folder) user=postgres dbname=\(database)" }

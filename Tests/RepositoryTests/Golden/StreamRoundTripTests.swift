@@ -1,5 +1,6 @@
 import BlobEngine
 import Glibc
+import NumbersTesting
 import RepoBase
 import Repository
 import RepositoryTesting
@@ -181,20 +182,9 @@ final class StreamRepository: Sendable {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014) and what tests make of it.
-struct StreamNumbers: RandomNumberGenerator {
-    private var state: UInt64
+typealias StreamNumbers = SeededNumbers
 
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
+extension SeededNumbers {
     /// Lines of hexadecimal numbers: compressible like a dump.
     mutating func text(_ count: Int) -> [UInt8] {
         let digits = Array("0123456789abcdef".utf8)

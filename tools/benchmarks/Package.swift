@@ -24,6 +24,7 @@ let package = Package(
             dependencies: [
                 .product(name: "BlobEngine", package: "repo"),
                 .product(name: "Repository", package: "repo"),
+                .product(name: "NumbersTesting", package: "repo"),
             ],
             path: "Benchmarks/LargeIndex"),
     ]

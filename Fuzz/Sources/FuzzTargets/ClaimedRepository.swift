@@ -10,7 +10,7 @@ import Storage
 /// A repository as a stolen writer's key can make it: honest snapshots, a base backup, three segments behind it and a report, and beside them what an input claims.
 final class ClaimedRepository {
     static let system: UInt64 = 7_000_000_000_000_000_001
-    private static let segmentSize = WALSegmentSize(bytes: 1 << 20)!
+    private static let segmentSize = SyntheticLog.segmentSize
 
     /// Files of the folder before anybody claims anything, by their paths in it.
     private let files: [(path: String, bytes: [UInt8])]
@@ -102,7 +102,7 @@ final class ClaimedRepository {
     private static let physical: ClusterFacts = {
         var facts = ClusterFacts(method: .physical, systemIdentifier: system, serverVersion: 180_000, startTime: time, stopTime: FileTime(seconds: time.seconds + 1, nanoseconds: 0))
         (facts.timeline, facts.segmentSize) = (1, segmentSize)
-        (facts.start, facts.stop) = (LogSequenceNumber(1 << 20 | 40), LogSequenceNumber(1 << 20 | 4096))
+        (facts.start, facts.stop) = (LogSequenceNumber(1 << 20 | 144), LogSequenceNumber(1 << 20 | 8192))
         (facts.label, facts.settings, facts.tablespaces) = ("nightly", ["wal_level": "replica", "max_connections": "100"], [.init(oid: 16_400, location: "/srv/fast")])
         facts.databases = [.init(name: "shop", bytes: 8_000_000, rowCounts: [.init(schema: "public", table: "orders", rows: 17)])]
         return facts
@@ -114,18 +114,18 @@ final class ClaimedRepository {
         return facts
     }()
 
-    private static func facts(_ number: UInt64) -> WALFacts {
-        let start = number << 20
-        var facts = WALFacts()
-        (facts.firstRecord, facts.endOfRecords, facts.transactionEnds) = (LogSequenceNumber(start + 40), LogSequenceNumber(start + 1 << 20), 2)
-        // 2023-11-14T22:13:21Z, in microseconds since 2000.
-        let time = PostgresTime(microseconds: 753_315_201_000_000 + Int64(number) * 1_000_000)
-        (facts.earliestEnd, facts.latestEnd, facts.lastEnd) = (time, time, time)
-        (facts.lowestTransaction, facts.highestTransaction) = (748 + UInt32(truncatingIfNeeded: number), 749 + UInt32(truncatingIfNeeded: number))
-        facts.restorePoints = [.init(position: LogSequenceNumber(start + 1000), end: LogSequenceNumber(start + 1100), time: time, name: number == 2 ? "before" : "other")]
-        facts.checkpoints = [.init(position: LogSequenceNumber(start + 2000), redo: LogSequenceNumber(start + 1000), time: time, timeline: 1, isShutdown: false)]
-        return facts
+    /// By number and timeline: their content, and what it says of itself.
+    nonisolated(unsafe) private static var segments: [[UInt64]: (bytes: [UInt8], facts: WALFacts)] = [:]
+
+    private static func segment(_ number: UInt64, _ timeline: UInt32) -> (bytes: [UInt8], facts: WALFacts) {
+        if let known = segments[[number, UInt64(timeline)]] { return known }
+        let bytes = SyntheticLog.segment(number, timeline: timeline, system: system)
+        let contents = try! bytes.withUnsafeBytes { bytes throws(RepoError) in try WALSegmentReader.read(bytes, object: "segment") }
+        segments[[number, UInt64(timeline)]] = (bytes, contents.facts)
+        return (bytes, contents.facts)
     }
+
+    private static func facts(_ number: UInt64, _ timeline: UInt32 = 1) -> WALFacts { segment(number, timeline).facts }
 
     // MARK: - Objects
 
@@ -149,7 +149,7 @@ final class ClaimedRepository {
 
     private static func archive(_ number: UInt64, _ facts: WALFacts, _ repository: OpenRepository, timeline: UInt32 = 1) throws {
         let content = AlignedBuffer(capacity: segmentSize.bytes)
-        content.base.initializeMemory(as: UInt8.self, repeating: UInt8(truncatingIfNeeded: number), count: segmentSize.bytes)
+        segment(number, timeline).bytes.withUnsafeBytes { content.base.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
         content.count = segmentSize.bytes
         let name = WALSegment(timeline: timeline, number: number).name(segmentSize)
         try WALArchive(repository).store(

@@ -11,7 +11,7 @@ struct CommandSession {
         folder = work.path
         output = Self.outputFile
         var console = Console(input: Self.noInput, output: output, errors: output, environment: [
-            "REPO_URL": folder + "/repository", "REPO_CONFIG": "/dev/null", "REPO_CACHE_DIR": folder + "/cache", "REPO_STATE_DIR": folder + "/state", "TZ": "UTC", "HOME": folder,
+            "REPO_URL": folder + "/repository", "REPO_CACHE_DIR": folder + "/cache", "REPO_STATE_DIR": folder + "/state", "TZ": "UTC", "HOME": folder,
         ])
         if let password { console.environment["REPO_PASSWORD"] = password } else { console.environment["REPO_KEY_FILE"] = folder + "/machine.key" }
         self.console = console
@@ -21,13 +21,25 @@ struct CommandSession {
     func run(_ words: [String]) -> Int32 {
         ftruncate(output, 0)
         lseek(output, 0, SEEK_SET)
-        let status = CommandRunner(console: console).run(words.map { $0.hasPrefix("@") ? "\(folder)/\($0.dropFirst())" : $0 })
+        let status = CommandRunner(console: console).run(parsed(words))
         if !words.contains("--json") {
             let found = text.unicodeScalars.first { ($0.value < 32 && $0 != "\n") || (127..<160).contains($0.value) || (0x202A...0x202E).contains($0.value) || (0x2066...0x2069).contains($0.value) }
             demand(found == nil, "\(words) prints \(found?.escaped(asASCII: true) ?? ""): \(text)")
         }
         return status
     }
+
+    /// Parsed once in a process: that takes ten times as long as what the command does.
+    private func parsed(_ words: [String]) -> any RepoSubcommand {
+        if let known = Self.commands[words] { return known }
+        let placed = words.map { $0.hasPrefix("@") ? "\(folder)/\($0.dropFirst())" : $0 }
+        let command: any RepoSubcommand
+        do { command = try RepoCommand.parseAsRoot(placed) as! any RepoSubcommand } catch { preconditionFailure("\(words): \(RepoCommand.message(for: error))") }
+        Self.commands[words] = command
+        return command
+    }
+
+    nonisolated(unsafe) private static var commands: [[String]: any RepoSubcommand] = [:]
 
     func context() throws -> CommandContext { CommandContext(console: console, options: try GlobalOptions.parse([])) }
 

@@ -15,9 +15,8 @@ extension FuzzTarget {
         for (number, group) in Self.groups.enumerated() where claims.chosenGroups >> UInt32(number) & 1 != 0 {
             for words in group {
                 let status = session.run(words)
-                // A check reads that segments are what their names say, not the log in them, and these hold none; nor what a later version's reports mean.
-                let isBeyondChecks = ["does not begin as a segment of the log does", "JSON lacks what this version knows"].contains { session.text.contains($0) }
-                demand(!isClean || status != 12 || isBeyondChecks, "\(words) found damage in what is clean: \(session.text)")
+                // What a later version's reports mean is no check's business.
+                demand(!isClean || status != 12 || session.text.contains("JSON lacks what this version knows"), "\(words) found damage in what is clean: \(session.text)")
             }
         }
     }
@@ -38,7 +37,7 @@ extension FuzzTarget {
         [["restore", "--source", "shop", "--at", "now", "--target", "@restored/now"], ["restore", "latest:shop", "--target", "@restored/latest", "--dry-run"]],
         [["ls", "latest:shop", "--long"], ["ls", "latest:shop", "--json"], ["find", "*"], ["diff", "latest:shop", "latest:till"]],
         [["drill", "--source", "shop"], ["drill", "--list"], ["drill", "--list", "--json"], ["drill", "--show", "latest"]],
-        [["hold", "add", "latest:till"], ["hold"], ["hold", "remove", "latest:till"]],
+        [["hold", "add", "latest:till"], ["hold", "list"], ["hold", "remove", "latest:till"]],
         [["wal", "get", "000000010000000000000002", "@restored/segment", "--system-identifier", "\(ClaimedRepository.system)"]],
         [["copy", "--to", "@twin", "--status"], ["copy", "--to", "@twin"], ["copy", "--to", "@twin", "--status"]],
         [["snapshot", "files", "--name", "shop", "@restored"]],

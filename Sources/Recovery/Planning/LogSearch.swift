@@ -94,11 +94,15 @@ struct LogSearch {
         return nil
     }
 
-    /// The last end of a transaction that lies wholly before `position`; looked for back to `first`.
-    func lastEnd(before position: LogSequenceNumber, backTo first: Int) throws -> WALTransactionEnd? {
+    /// The last end of a transaction that begins before `position`, wherever it ends; looked for back to `first`.
+    func lastEnd(beginningBefore position: LogSequenceNumber, backTo first: Int) throws -> WALTransactionEnd? {
         guard let last = path.index(of: LogSequenceNumber(position.value - 1)) ?? path.steps.indices.last else { return nil }
         /// A record that begins in the segment that is looked at ends here, or before.
         var upper = last
+        if let open = try view.facts(path.steps[last].segment).openRecord, open.position < position {
+            repeat { upper += 1 } while try upper < path.steps.count && view.facts(path.steps[upper].segment).endOfRecords == nil
+            upper = min(upper, path.steps.count - 1)
+        }
         for index in (first...max(first, last)).reversed() {
             let facts = try view.facts(path.steps[index].segment)
             guard let from = facts.firstRecord else { continue }
@@ -106,12 +110,31 @@ struct LogSearch {
                 var found: WALTransactionEnd?
                 try scan(index...upper, from: from) { event in
                     guard event.position < position else { return false }
-                    if case .transactionEnd(let end) = event, end.end <= position { found = end }
+                    if case .transactionEnd(let end) = event { found = end }
                     return true
                 }
                 if let found { return found }
             }
             upper = index
+        }
+        return nil
+    }
+
+    /// The first record that begins at or behind `position` and ends before `end`, where it is the end of a transaction.
+    func firstRecordIfEnd(from position: LogSequenceNumber, to end: LogSequenceNumber) throws -> WALTransactionEnd? {
+        let last = path.index(of: LogSequenceNumber(end.value - 1)) ?? path.steps.count - 1
+        guard let first = path.index(of: position), first <= last else { return nil }
+        for index in first...last {
+            guard let from = try view.facts(path.steps[index].segment).firstRecord else { continue }
+            var found: WALTransactionEnd?
+            try scan(index...last, from: from) { event in
+                guard event.position >= position else { return true }
+                if case .transactionEnd(let end) = event { found = end }
+                return false
+            }
+            guard let found, found.end <= end, let at = path.index(of: LogSequenceNumber(found.position.value)) else { return nil }
+            let before = try view.scan(path.steps[index...at].map(\.segment), from: from, to: found.position) { _ in true }
+            return before.map { $0.position < position } ?? true ? found : nil
         }
         return nil
     }

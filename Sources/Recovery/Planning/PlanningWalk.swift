@@ -35,15 +35,18 @@ struct PlanningWalk {
             segments: path.steps[min(first, last)...last].map(\.segment))
         plan.lacksHistory = chain.timeline > 1 && chain.history.ancestors.isEmpty
         try chooseTimeline(&plan, path, readingTo: end)
-        let limit: LogSequenceNumber
-        switch stop {
-        case .before(let position): limit = position
-        case .after: limit = end
-        case .consistency: limit = backup.facts.stop
-        }
         // A moment far back in a load without commits is not worth reading hundreds of segments for a line of text.
-        plan.lastTransaction = try LogSearch(view: view, path: path).lastEnd(
-            before: limit, backTo: max(first - 1, 0, last - Int(LogStretches.lookBack)))
+        let earliest = max(first - 1, 0, last - Int(LogStretches.lookBack))
+        let search = LogSearch(view: view, path: path)
+        plan.lastTransaction =
+            switch (stop, reason) {
+            case (.before(let position), _): try search.lastEnd(beginningBefore: position, backTo: earliest)
+            // Which record it stops behind is not known yet: the first one from there on.
+            case (.after(let position), .position):
+                try search.firstRecordIfEnd(from: position, to: end) ?? search.lastEnd(beginningBefore: position, backTo: earliest)
+            case (.after, _): try search.lastEnd(beginningBefore: end, backTo: earliest)
+            case (.consistency, _): try search.lastEnd(beginningBefore: backup.facts.stop, backTo: earliest)
+            }
         return plan
     }
 

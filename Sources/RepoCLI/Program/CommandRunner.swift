@@ -38,6 +38,10 @@ struct CommandRunner {
             do { try command.run() } catch { return parsingFailed(error, wantsJSON: false) }
             return ExitStatus.done
         }
+        return run(command)
+    }
+
+    func run(_ command: any RepoSubcommand) -> Int32 {
         do {
             return try command.run(CommandContext(console: console, options: command.global))
         } catch {

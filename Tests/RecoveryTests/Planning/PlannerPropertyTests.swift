@@ -112,7 +112,14 @@ struct PlannerPropertyTests {
         default: Issue.record("\(plan.reason) \(context)")
         }
         #expect(plan.segments.allSatisfy { view.segments.contains($0) || view.received[$0] != nil }, context)
-        if let last = plan.lastTransaction?.transaction, case .commit = plan.lastTransaction?.kind { #expect(committed.last == last, context) }
+        checkLast(plan, view, context)
+    }
+
+    /// What is said to be the last transaction of the result is that.
+    private func checkLast(_ plan: RecoveryPlan, _ view: ModelView, _ context: Comment) {
+        guard let last = plan.lastTransaction?.transaction, case .commit = plan.lastTransaction?.kind, case .stopped(let committed) = ModelReplay(view: view).run(plan)
+        else { return }
+        #expect(committed.last == last, "\(plan.reason), \(context)")
     }
 
     /// Whether the record to stop before, and all the log to it from a backup that is surely before the moment, is there.
@@ -148,6 +155,7 @@ struct PlannerPropertyTests {
                         if let plan {
                             let expected = ModelReplay.committed(records.filter { $0.position < record.position || !excludes && $0 == record })
                             #expect(ModelReplay(view: view).run(plan) == .stopped(expected), "transaction, \(context)")
+                            checkLast(plan, view, context)
                         }
                     }
                     if case .restorePoint(let name) = record.kind {
@@ -155,6 +163,7 @@ struct PlannerPropertyTests {
                         if let plan {
                             let expected = ModelReplay.committed(records.prefix { $0 != record })
                             #expect(ModelReplay(view: view).run(plan) == .stopped(expected), context)
+                            checkLast(plan, view, context)
                         }
                     }
                     let position = LogSequenceNumber(record.position.value + UInt64([0, 0, 8, 16].randomElement(using: &numbers)!))
@@ -166,12 +175,16 @@ struct PlannerPropertyTests {
                         // Where nothing that begins behind the position is in the archive, everything before it is.
                         let before = ModelReplay.committed(records.prefix { $0.position < position })
                         #expect(outcome == .stopped(here) || outcome == .stopped(before), context)
+                        checkLast(plan, view, context)
                     }
                 }
             }
             for target in [RecoveryTarget.latest, .immediate] {
                 let plan = try? RecoveryPlanner(view, backups: log.backups).plan(target, timeline: .number(timeline))
-                if let plan, case .stopped = ModelReplay(view: view).run(plan) { continue }
+                if let plan, case .stopped = ModelReplay(view: view).run(plan) {
+                    checkLast(plan, view, "seed \(1_000_000 + block * 30 + seed)")
+                    continue
+                }
                 #expect(plan == nil, "seed \(1_000_000 + block * 30 + seed)")
             }
         }

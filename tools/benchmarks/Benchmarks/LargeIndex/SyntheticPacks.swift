@@ -1,5 +1,6 @@
 import BlobEngine
 import Glibc
+import NumbersTesting
 import RepoBase
 import Repository
 import Storage
@@ -15,7 +16,7 @@ struct SyntheticPacks {
 
     private let repository: OpenRepository
     private let root: String
-    private var random = SplitMix(seed: 10_000_000)
+    private var random = SeededNumbers(seed: 10_000_000)
 
     init(_ repository: OpenRepository, root: String) {
         self.repository = repository

@@ -23,6 +23,7 @@ let package = Package(
         .library(name: "StorageRemote", targets: ["StorageRemote"]),
         .library(name: "RepoCLI", targets: ["RepoCLI"]),
         .library(name: "NumbersTesting", targets: ["NumbersTesting"]),
+        .library(name: "PostgresTesting", targets: ["PostgresTesting"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),

@@ -12,7 +12,7 @@ let package = Package(
                 .product(name: "BlobEngine", package: "repo"), .product(name: "Repository", package: "repo"),
                 .product(name: "PostgresFormats", package: "repo"), .product(name: "WALArchive", package: "repo"),
                 .product(name: "StorageRemote", package: "repo"), .product(name: "RepoCLI", package: "repo"),
-                .product(name: "NumbersTesting", package: "repo"),
+                .product(name: "NumbersTesting", package: "repo"), .product(name: "PostgresTesting", package: "repo"),
             ],
             swiftSettings: [.unsafeFlags(["-parse-as-library"])],
             // Which coverage a target is guided by: CoverageScope.

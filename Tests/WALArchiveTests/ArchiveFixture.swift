@@ -1,6 +1,7 @@
 import BlobEngine
 import Glibc
 import PostgresFormats
+import PostgresTesting
 import RepoBase
 import Storage
 import StorageTesting
@@ -68,8 +69,10 @@ final class ArchiveFixture: @unchecked Sendable {
         return BaseBackup(id: id, source: source, facts: facts)
     }
 
-    /// Archives made-up segments of 1 MiB, short, with these ends of transactions: seconds since 1970 by number.
-    func archiveSegments(_ numbers: ClosedRange<UInt64>, timeline: UInt32 = 1, batched: Bool = false, system: UInt64 = system) throws {
+    /// Archives made-up segments of 1 MiB with these ends of transactions: seconds since 1970 by number.
+    ///
+    /// - Parameter isLog: whether their content is what they say of it, as a check of all data looks at; short ones otherwise, which hold no log.
+    func archiveSegments(_ numbers: ClosedRange<UInt64>, timeline: UInt32 = 1, batched: Bool = false, isLog: Bool = false, system: UInt64 = system) throws {
         let size = WALSegmentSize(bytes: 1 << 20)!
         let archive = try archive()
         var group: [WALFile] = []
@@ -79,11 +82,29 @@ final class ArchiveFixture: @unchecked Sendable {
             (facts.lowestTransaction, facts.highestTransaction) = (UInt32(number), UInt32(number))
             let time = PostgresTime(FileTime(seconds: Int64(number) * 100, nanoseconds: 0))
             (facts.earliestEnd, facts.latestEnd, facts.lastEnd) = (time, time, time)
-            group.append(Self.file(Self.segment(number, timeline: timeline, size: size), seed: number, count: 100, facts: facts))
+            let name = Self.segment(number, timeline: timeline, size: size)
+            if isLog {
+                group.append(try Self.logFile(number, timeline: timeline, system: system))
+            } else {
+                group.append(Self.file(name, seed: number, count: 100, facts: facts))
+            }
             if !batched || number % 16 == 15 || number == numbers.upperBound {
                 try archive.store(group, system: system, segmentSize: size)
                 group = []
             }
+        }
+    }
+
+    /// A segment that is what it says of itself.
+    static func logFile(_ number: UInt64, timeline: UInt32 = 1, system: UInt64 = system) throws -> WALFile {
+        let name = segment(number, timeline: timeline, size: SyntheticLog.segmentSize)
+        let time = PostgresTime(FileTime(seconds: Int64(number) * 100, nanoseconds: 0))
+        let bytes = SyntheticLog.segment(number, timeline: timeline, system: system, transaction: UInt32(number), at: time)
+        let content = AlignedBuffer(capacity: bytes.count)
+        content.count = bytes.count
+        return try bytes.withUnsafeBytes {
+            content.base.copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+            return WALFile(name: name, content: content, facts: try WALSegmentReader.read($0, object: name).facts)
         }
     }
 

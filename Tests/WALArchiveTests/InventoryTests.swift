@@ -53,9 +53,10 @@ struct InventoryTests {
     func factsCache() throws {
         let fixture = try ArchiveFixture()
         let archive = try fixture.archive()
+        func firstRecord(_ number: UInt64) -> LogSequenceNumber { LogSequenceNumber(WALSegment(timeline: 1, number: 4090 + number).start(size).value + number) }
         for number in 0..<20 as Range<UInt64> {
             var facts = WALFacts()
-            facts.firstRecord = LogSequenceNumber(number + 1)
+            facts.firstRecord = firstRecord(number)
             try archive.store([file(4090 + number, facts: facts)], system: system, segmentSize: size)
         }
         func read() throws -> CountingStore.Counts {
@@ -66,7 +67,7 @@ struct InventoryTests {
             let reader = WALFactsReader(archive, inventory)
             try reader.prefetch(1, 4090...4105)
             for number in 0..<20 as Range<UInt64> {
-                #expect(try reader.facts(of: WALSegment(timeline: 1, number: 4090 + number))?.firstRecord == LogSequenceNumber(number + 1))
+                #expect(try reader.facts(of: WALSegment(timeline: 1, number: 4090 + number))?.firstRecord == firstRecord(number))
             }
             reader.save()
             return counting.counts

@@ -52,7 +52,7 @@ struct LogRepairTests {
     @Test("whatever is wrong with an object, it is moved aside as it was found, and its file can be pushed again", arguments: Injury.allCases)
     func moved(injury: Injury) throws {
         let fixture = try ArchiveFixture()
-        try fixture.archiveSegments(1...4)
+        try fixture.archiveSegments(1...4, isLog: true)
         let backup = try fixture.backup(from: 2 << 20, to: (2 << 20) + 9, at: 250)
         let bytes = injury.apply(try fixture.store.get(key(2), atMost: 1 << 20), other: try fixture.store.get(key(3), atMost: 1 << 20))
         try fixture.store.put(key(2), bytes, .replace)
@@ -82,8 +82,8 @@ struct LogRepairTests {
     @Test("what is sound is left, named or not, and a name that is not there is refused")
     func sound() throws {
         let fixture = try ArchiveFixture()
-        try fixture.archiveSegments(1...3)
-        try fixture.archiveSegments(16...20, batched: true)
+        try fixture.archiveSegments(1...3, isLog: true)
+        try fixture.archiveSegments(16...20, batched: true, isLog: true)
         try fixture.archiveHistory(2, "1\t0/1400008\tx\n")
         let repair = try LogRepair(fixture.archive())
         #expect(try repair.run().isEmpty)
@@ -98,7 +98,7 @@ struct LogRepairTests {
     @Test("the same segment in another object is named")
     func elsewhere() throws {
         let fixture = try ArchiveFixture()
-        try fixture.archiveSegments(16...20, batched: true)
+        try fixture.archiveSegments(16...20, batched: true, isLog: true)
         let batch = try #require(try fixture.store.list("wal/").first?.key)
         let alone = ArchiveFixture.file(ArchiveFixture.segment(18, size: size), seed: 18, count: 100)
         let name = WALObjectName.file(.segment(name: alone.name))
@@ -114,7 +114,7 @@ struct LogRepairTests {
     @Test("a store that fails, or that delivers wrong bytes once, makes nothing damaged")
     func transient() throws {
         let fixture = try ArchiveFixture()
-        try fixture.archiveSegments(1...3)
+        try fixture.archiveSegments(1...3, isLog: true)
         let failing = FaultingStore(fixture.store) { $0.kind == .read && $0.name == "\(key(2))" ? .failBefore(RepoError(.unreachable, "gone")) : nil }
         let error = #expect(throws: RepoError.self) { try LogRepair(fixture.archive(failing)).run() }
         #expect(error?.code == .unreachable)
@@ -127,7 +127,7 @@ struct LogRepairTests {
     @Test("of two repairs at once one deletes; one that died in between is followed after a while")
     func twoAtOnce() throws {
         let fixture = try ArchiveFixture()
-        try fixture.archiveSegments(1...3)
+        try fixture.archiveSegments(1...3, isLog: true)
         try fixture.store.put(key(2), [1, 2, 3], .replace)
         // The first dies with its copy made, before it deletes.
         let dying = FaultingStore(fixture.store) { $0.kind == .delete ? .dieBefore : nil }
@@ -144,7 +144,7 @@ struct LogRepairTests {
     @Test("what takes the object's place while it is repaired stays")
     func replaced() throws {
         let fixture = try ArchiveFixture()
-        try fixture.archiveSegments(1...3)
+        try fixture.archiveSegments(1...3, isLog: true)
         let good = try fixture.store.get(key(2), atMost: 1 << 20)
         try fixture.store.put(key(2), [1, 2, 3], .replace)
         // Another copy of the repository is copied over it just before the deletion.
@@ -161,7 +161,7 @@ struct LogRepairTests {
     @Test("a push that meets a damaged object is told what helps")
     func advice() throws {
         let fixture = try ArchiveFixture()
-        try fixture.archiveSegments(1...3)
+        try fixture.archiveSegments(1...3, isLog: true)
         try fixture.store.put(key(2), [1, 2, 3], .replace)
         let error = #expect(throws: RepoError.self) { try push(2, fixture) }
         #expect(error?.code == .damaged && error?.advice.contains("repo repair wal \(ArchiveFixture.segment(2, size: size))") == true)

@@ -112,8 +112,8 @@ struct LogCheckTests {
 
     private func fixture() throws -> (ArchiveFixture, BaseBackup) {
         let fixture = try ArchiveFixture()
-        try fixture.archiveSegments(1...12)
-        try fixture.archiveSegments(16...40, batched: true)
+        try fixture.archiveSegments(1...12, isLog: true)
+        try fixture.archiveSegments(16...40, batched: true, isLog: true)
         try fixture.archiveHistory(2, "1\t0/1400008\tx\n")
         return (fixture, try fixture.backup(from: 5 << 20, to: (7 << 20) + 1, at: 700))
     }
@@ -138,6 +138,23 @@ struct LogCheckTests {
         #expect(errors.first?.snapshots == [backup.id])
     }
 
+    @Test("what an object says of its segment is found where it cannot be, and by reading where it is not so", arguments: [true, false])
+    func lie(isPossible: Bool) throws {
+        let (fixture, backup) = try fixture()
+        let honest = try ArchiveFixture.logFile(6)
+        var facts = try #require(honest.facts)
+        if isPossible { facts.lastEnd = facts.lastEnd.map { PostgresTime(microseconds: $0.microseconds + 1) } } else { facts.firstRecord = LogSequenceNumber(8 << 20) }
+        try fixture.store.delete(key(6))
+        let archive = try fixture.archive()
+        try archive.store([WALFile(name: honest.name, content: honest.content, facts: facts)], system: system, segmentSize: size)
+        #expect(try LogCheck(archive).run().errors.isEmpty == isPossible)
+        let errors = try LogCheck(archive, data: .all).run().errors
+        #expect(errors.map(\.object) == ["\(key(6))"] && errors.first?.snapshots == [backup.id])
+        #expect(errors.first?.problem.contains("of the log in \(honest.name)") == true)
+        let reader = try archive.open(.file(.segment(name: honest.name)), system: system)
+        if isPossible { #expect(try reader.facts() == [facts]) } else { #expect { try reader.facts() } throws: { ($0 as? RepoError)?.code == .damaged } }
+    }
+
     @Test("what is truncated, grown, swapped, missing, doubled or foreign is found and named", arguments: 0..<7)
     func damaged(kind: Int) throws {
         let (fixture, backup) = try fixture()
@@ -156,7 +173,7 @@ struct LogCheckTests {
         default:
             // The same segment with other content, as a process that lost a race leaves it.
             let writer = WALObjectWriter(keys: fixture.keys, hasher: try fixture.archive().hasher)
-            let files = [5, 6].map { ArchiveFixture.file(ArchiveFixture.segment($0, size: size), seed: $0 == 5 ? 5 : 99, count: 100) }
+            let files = [try ArchiveFixture.logFile(5), ArchiveFixture.file(ArchiveFixture.segment(6, size: size), seed: 99, count: 100)]
             let name = WALObjectName.batch(first: files[0].name, last: files[1].name)
             let sealed = try writer.seal(
                 WALFileSource(files), key: name.key(systemIdentifier: system), segmentSize: size, stored: FileTime(seconds: 1, nanoseconds: 0), host: "h")

@@ -12,16 +12,17 @@ struct WALObjectTests {
     private let system = ArchiveFixture.system
     private let oneMiB = WALSegmentSize(bytes: 1 << 20)!
 
-    private func facts(_ number: UInt64) -> WALFacts {
+    private func facts(_ number: UInt64, _ size: WALSegmentSize = .standard) -> WALFacts {
         var facts = WALFacts()
-        facts.firstRecord = LogSequenceNumber(number << 20)
+        let start = WALSegment(timeline: 1, number: number).start(size)
+        facts.firstRecord = start
         facts.transactionEnds = number
         facts.earliestEnd = PostgresTime(microseconds: 1)
         facts.latestEnd = PostgresTime(microseconds: 5)
         facts.lastEnd = PostgresTime(microseconds: 4)
         facts.lowestTransaction = 7
         facts.highestTransaction = 9
-        facts.restorePoints = [.init(position: .init(1), end: .init(2), time: .init(microseconds: 3), name: "before")]
+        facts.restorePoints = [.init(position: .init(start.value + 1), end: .init(start.value + 2), time: .init(microseconds: 3), name: "before")]
         return facts
     }
 
@@ -64,14 +65,14 @@ struct WALObjectTests {
         let fixture = try ArchiveFixture()
         let archive = try fixture.archive()
         let names = (16..<32).map { ArchiveFixture.segment($0, size: oneMiB) }
-        let files = names.enumerated().map { ArchiveFixture.file($1, seed: UInt64($0), facts: facts(UInt64($0))) }
+        let files = names.enumerated().map { ArchiveFixture.file($1, seed: UInt64($0), facts: facts(UInt64($0) + 16, oneMiB)) }
         try archive.store(files, system: system, segmentSize: oneMiB)
         for (number, name) in names.enumerated() {
             #expect(try archive.content(of: .segment(name: name), system: system)?.array == files[number].content.array)
         }
         let holder = try archive.objects(holding: .segment(name: names[3]), system: system)
         #expect(holder == [.batch(first: names[0], last: names[15])])
-        #expect(try archive.open(holder[0], system: system).facts()[3] == facts(3))
+        #expect(try archive.open(holder[0], system: system).facts()[3] == facts(19, oneMiB))
         #expect(try archive.objects(holding: .segment(name: ArchiveFixture.segment(32, size: oneMiB)), system: system).isEmpty)
     }
 

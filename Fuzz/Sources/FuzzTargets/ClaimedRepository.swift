@@ -1,6 +1,7 @@
 @testable import BlobEngine
 import Glibc
 @testable import PostgresFormats
+import PostgresTesting
 import RepoBase
 @testable import RepoCLI
 @testable import Repository
@@ -119,7 +120,10 @@ final class ClaimedRepository {
 
     private static func segment(_ number: UInt64, _ timeline: UInt32) -> (bytes: [UInt8], facts: WALFacts) {
         if let known = segments[[number, UInt64(timeline)]] { return known }
-        let bytes = SyntheticLog.segment(number, timeline: timeline, system: system)
+        // A second later with each, from 2023-11-14T22:13:22Z on; in microseconds since 2000.
+        let time = PostgresTime(microseconds: 753_315_201_000_000 + Int64(number) * 1_000_000)
+        let bytes = SyntheticLog.segment(
+            number, timeline: timeline, system: system, transaction: 748 + UInt32(number), at: time, restorePoint: number == 2 ? "before" : "other")
         let contents = try! bytes.withUnsafeBytes { bytes throws(RepoError) in try WALSegmentReader.read(bytes, object: "segment") }
         segments[[number, UInt64(timeline)]] = (bytes, contents.facts)
         return (bytes, contents.facts)

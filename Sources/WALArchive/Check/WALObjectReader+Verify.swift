@@ -12,9 +12,18 @@ extension WALObjectReader {
         _ = try facts()
     }
 
-    /// That every file's content opens and has its identity. Throws `.damaged`.
+    /// That every file's content opens, has its identity, and is what its facts say. Throws `.damaged`.
+    ///
+    /// Cost: reading the records of segments besides, at about 3 GB/s.
     func verifyContent() throws {
-        for number in description.files.indices { _ = try content(of: number, threads: 1) }
+        let facts = try facts()
+        for number in description.files.indices {
+            let content = try content(of: number, threads: 1)
+            guard let claimed = description.factsIndex(of: number).flatMap({ facts[$0] }) else { continue }
+            let (object, name) = ("\(description.key)", description.files[number].name)
+            let found = try withExtendedLifetime(content) { try WALSegmentReader.read(content.bytes, object: object).facts }
+            guard found == claimed else { throw RepoError.damaged(object, "what it says of the log in \(name) is not what is in it") }
+        }
     }
 
     /// Whether the object holds other files than its name promises.

@@ -51,17 +51,24 @@ public struct WALObjectReader: Sendable {
     /// Bytes that the object has when it is whole.
     public var length: UInt64 { UInt64(piecesOffset + description.piecesLength) }
 
-    /// The facts of every file that may have some, nil where none were stored. Throws `.wrongKey` for a writer key.
+    /// The facts of every file that may have some, nil where none were stored.
+    ///
+    /// Throws `.wrongKey` for a writer key, and `.damaged` for facts that tell of other places than the file's.
     public func facts() throws(RepoError) -> [WALFacts?] {
         guard !description.sealedFacts.isEmpty else { return description.files.filter(\.hasFacts).map { _ in nil } }
         let cipher = AuthenticatedCipher(key: try frame.openDataKey(keys: keys, object: object))
+        let names = description.files.filter(\.hasFacts).map(\.name)
         var facts: [WALFacts?] = []
         for (index, sealed) in description.sealedFacts.enumerated() {
             let nonce = WALObjectFrame.factsNonce(index)
             guard let plain = cipher.open(nonce: nonce, associated: WALObjectFrame.factsContext, sealed) else {
                 throw .damaged(object, "its facts do not open")
             }
-            facts.append(try WALFacts(plain, object: object))
+            let found = try WALFacts(plain, object: object)
+            if let size = description.segmentSize, let segment = WALSegment(name: String(names[index].prefix(24)), size: size) {
+                guard found.lies(in: segment, size: size) else { throw .damaged(object, "what it says of the log in \(names[index]) lies outside of it") }
+            }
+            facts.append(found)
         }
         return facts
     }

@@ -140,6 +140,8 @@ struct VerificationLedger {
             writer.u64(run)
             writer.u64(UInt64(bitPattern: state.times[id] ?? .min))
         }
+        // Nothing else makes it where there is no index to keep, as in a repository that holds nothing but log.
+        try LocalFolder.make(String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]))
         try LocalFolder.replace(path, with: writer.bytes)
     }
 

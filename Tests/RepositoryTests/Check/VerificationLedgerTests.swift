@@ -18,6 +18,17 @@ import Testing
         try body(VerificationLedger(path: path))
     }
 
+    /// A check of a repository that holds nothing but log is the first to write into its cache.
+    @Test func isWrittenWhereNoFolderIsYet() throws {
+        var template = Array("/tmp/repo-ledger-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        let folder = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        let ledger = VerificationLedger(path: "\(folder)/cache/id/verified-packs")
+        let coverage = ledger.record(verified: [], subset: .all, present: [pack(1)], at: 1) { Issue.record("\($0)") }
+        #expect(coverage.packs == 1)
+        for name in ["/cache/id/verified-packs", "/cache/id", "/cache", ""] { #expect(remove(folder + name) == 0) }
+    }
+
     /// Packs are added and deleted between the runs; those there at the first run are covered by the last.
     @Test(arguments: [50.0, 33.0, 25.0, 10.0, 7.0]) func runsOfAShareCoverEverything(_ share: Double) throws {
         var random = SystemRandomNumberGenerator()

@@ -155,6 +155,25 @@ struct LogCheckTests {
         if isPossible { #expect(try reader.facts() == [facts]) } else { #expect { try reader.facts() } throws: { ($0 as? RepoError)?.code == .damaged } }
     }
 
+    @Test("what was archived although it is damaged is as sound as it was, alone and among others")
+    func acceptedDamage() throws {
+        let (fixture, _) = try fixture()
+        let archive = try fixture.archive()
+        var sound = try ArchiveFixture.logFile(51)
+        let torn = try ArchiveFixture.logFile(52)
+        torn.content.base.storeBytes(of: 7, toByteOffset: 50_000, as: UInt8.self)
+        let strange = ArchiveFixture.file(ArchiveFixture.segment(53, size: size), seed: 1, count: 100)
+        let accepted = WALFile(name: torn.name, content: torn.content, facts: nil)
+        try archive.store([sound, accepted, strange], system: system, segmentSize: size)
+        try archive.store([WALFile(name: ArchiveFixture.segment(60, size: size), content: torn.content, facts: nil)], system: system, segmentSize: size)
+        #expect(try LogCheck(archive, data: .all).run().errors.isEmpty)
+        // Nothing is said of one that is sound: whoever plans by it would miss what it holds.
+        sound = try ArchiveFixture.logFile(62)
+        sound.facts = WALFacts()
+        try archive.store([sound, try ArchiveFixture.logFile(63)], system: system, segmentSize: size)
+        #expect(try LogCheck(archive, data: .all).run().errors.map(\.problem) == ["what it says of the log in \(sound.name) is not what is in it"])
+    }
+
     @Test("what is truncated, grown, swapped, missing, doubled or foreign is found and named", arguments: 0..<7)
     func damaged(kind: Int) throws {
         let (fixture, backup) = try fixture()

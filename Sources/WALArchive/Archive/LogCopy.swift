@@ -112,12 +112,14 @@ public struct LogCopy {
     private func sealAnew(_ key: StoreKey) throws -> UInt64 {
         guard let (system, name) = WALObjectName.parse(key) else { return 0 }
         let reader = try source.open(name, system: system)
-        var facts = try reader.facts().makeIterator()
-        let known = reader.description.files.map { file in file.hasFacts ? facts.next() ?? nil : nil }
+        // What nobody compared is not to be vouched for by another key.
+        let facts = try reader.facts()
         let files = WALFileSource(
             names: reader.description.files.map(\.name), lengths: reader.description.files.map(\.length)
         ) { number in
-            WALFile(name: reader.description.files[number].name, content: try reader.content(of: number, threads: 1), facts: known[number])
+            WALFile(
+                name: reader.description.files[number].name, content: try reader.verifiedContent(of: number, facts),
+                facts: reader.description.factsIndex(of: number).flatMap { facts[$0] })
         }
         let writer = WALObjectWriter(keys: destination.repository.keys, hasher: destination.hasher)
         let sealed = try writer.seal(

@@ -167,6 +167,11 @@ struct LogCheckTests {
         try archive.store([sound, accepted, strange], system: system, segmentSize: size)
         try archive.store([WALFile(name: ArchiveFixture.segment(60, size: size), content: torn.content, facts: nil)], system: system, segmentSize: size)
         #expect(try LogCheck(archive, data: .all).run().errors.isEmpty)
+        // Sound, and another's.
+        let other = try ArchiveFixture.logFile(61, system: 7)
+        try archive.store([WALFile(name: ArchiveFixture.segment(61, size: size), content: other.content, facts: other.facts)], system: system, segmentSize: size)
+        #expect(try LogCheck(archive, data: .all).run().errors.map(\.problem) == ["what is in it as \(other.name) is the log of cluster 7 from 0/3D00000 on"])
+        try fixture.store.delete(key(61))
         // Nothing is said of one that is sound: whoever plans by it would miss what it holds.
         sound = try ArchiveFixture.logFile(62)
         sound.facts = WALFacts()

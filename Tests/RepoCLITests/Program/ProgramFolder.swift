@@ -1,4 +1,5 @@
 import Glibc
+import RepoBase
 import Testing
 
 /// A folder with a repository, a cache and a machine key, on which the real program runs; gone when the test
@@ -17,6 +18,7 @@ final class ProgramFolder: Sendable {
         try #require(mkdtemp(&template) != nil)
         let path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
         self.path = path
+        RemovedAtExit.add(path)
         self.repository = repository ?? "\(path)/repository"
         program = ProgramUnderTest(
             folder: path,
@@ -95,6 +97,16 @@ final class ProgramFolder: Sendable {
         let checked = try program.run("check", "--read-data")
         #expect(checked.status == 0, "\(checked) \(checked.text)", sourceLocation: sourceLocation)
     }
+}
+
+/// Folders that are gone when the process ends: those of fixtures that tests share are never let go, and a program may write into one that was.
+private enum RemovedAtExit {
+    private static let paths: Monitor<[String]> = {
+        atexit { for path in RemovedAtExit.paths.withLock({ $0 }) { FileTree.remove(path) } }
+        return Monitor([])
+    }()
+
+    static func add(_ path: String) { paths.withLock { $0.append(path) } }
 }
 
 /// Directories by name.

@@ -1,5 +1,5 @@
 import BlobEngine
-import Glibc
+import Foundation
 import RepoBase
 import Storage
 
@@ -55,12 +55,8 @@ struct CheckedRepository {
         return CheckedRepository(store: copy, keys: keys, cache: cache)
     }
 
-    func remove() {
-        for folder in [cache + "/index", cache] {
-            for name in (try? LocalFolder.names(in: folder)) ?? [] { unlink("\(folder)/\(name)") }
-            rmdir(folder)
-        }
-    }
+    func remove() { try? FileManager.default.removeItem(atPath: cache) }
+
 
     func keys(_ prefix: String) throws -> [StoreKey] { try store.list(prefix).map(\.key).sorted() }
 

@@ -1,5 +1,5 @@
 import BlobEngine
-import Glibc
+import Foundation
 import RepoBase
 import RepositoryTesting
 import Storage
@@ -36,15 +36,7 @@ final class CollectionWorld {
         folder = mkdtemp(&template).map { String(cString: $0) }!
     }
 
-    deinit {
-        for cache in 0..<caches {
-            let index = "\(folder)/\(cache)/index"
-            for name in (try? LocalFolder.names(in: index)) ?? [] { unlink("\(index)/\(name)") }
-            rmdir(index)
-            rmdir("\(folder)/\(cache)")
-        }
-        rmdir(folder)
-    }
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
 
     /// Another machine's view, with a cache of its own; over `store` or a decorator of it.
     func open(_ other: (any Store)? = nil) throws -> OpenRepository {

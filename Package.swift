@@ -102,7 +102,7 @@ let package = Package(
         .testTarget(name: "RepositoryTests",
             dependencies: ["NumbersTesting", "Repository", "RepositoryTesting", "BlobEngine", "Storage", "StorageTesting", "RepoBase", "Policy"],
             resources: [.copy("Fixtures")]),
-        .testTarget(name: "SimulationTests", dependencies: ["NumbersTesting", "SimulationTesting", "RepositoryTesting", "Storage", "RepoBase"]),
+        .testTarget(name: "SimulationTests", dependencies: ["SimulationTesting", "RepositoryTesting", "Storage", "RepoBase"]),
         .testTarget(
             name: "PostgresFormatsTests", dependencies: ["PostgresFormats", "PostgresTesting", "RepoBase", "CChecksums"]),
         .testTarget(name: "PostgresClientTests", dependencies: ["PostgresClient", "PostgresFormats", "PostgresTesting", "RepoBase"]),

@@ -1,5 +1,4 @@
 import BlobEngine
-import NumbersTesting
 import PostgresFormats
 import RepoBase
 import Repository

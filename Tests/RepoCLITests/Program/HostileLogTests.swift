@@ -11,7 +11,7 @@ import Testing
 /// What an object of the log says of its segment comes from who stored it. Whatever a stolen writer's key is made to say there, nothing may fall over it.
 @Suite("Segments that say what no log does") struct HostileLogTests {
     enum Claim: String, CaseIterable {
-        case times, lateTimes, positions, lists, records, transactions
+        case times, lateTimes, positions, lists, records, inside, transactions
 
         func facts(start: UInt64) -> WALFacts {
             var facts = WALFacts()
@@ -36,6 +36,17 @@ import Testing
                 ]
             case .records:
                 facts.openRecord = .init(position: LogSequenceNumber(.max), head: Array(repeating: 255, count: 128))
+                facts.continuation = .init(remaining: .max, head: Array(repeating: 255, count: 128))
+            // Positions that may be, so that the rest is read.
+            case .inside:
+                facts.restorePoints = [
+                    .init(position: LogSequenceNumber(start + 50), end: LogSequenceNumber(start + 90), time: first, name: HostileSnapshotTests.escape),
+                    .init(position: LogSequenceNumber(start + 100), end: LogSequenceNumber(start + 200), time: last, name: "here"),
+                    .init(position: LogSequenceNumber(start + 200), end: LogSequenceNumber(start + 300), time: first, name: "early"),
+                    .init(position: LogSequenceNumber(start + (1 << 20) - 8), end: LogSequenceNumber(start + (1 << 20)), time: last, name: "late"),
+                ]
+                facts.checkpoints = [.init(position: LogSequenceNumber(start + 400), redo: LogSequenceNumber(.max), time: last, timeline: .max, isShutdown: true)]
+                facts.openRecord = .init(position: LogSequenceNumber(start + (1 << 20) - 8), head: Array(repeating: 255, count: 128))
                 facts.continuation = .init(remaining: .max, head: Array(repeating: 255, count: 128))
             case .transactions: (facts.transactionEnds, facts.lowestTransaction, facts.highestTransaction) = (.max, .max, 0)
             }

@@ -57,7 +57,6 @@ struct CheckedRepository {
 
     func remove() { try? FileManager.default.removeItem(atPath: cache) }
 
-
     func keys(_ prefix: String) throws -> [StoreKey] { try store.list(prefix).map(\.key).sorted() }
 
     /// Stores a snapshot of these files; a name may have one directory.
